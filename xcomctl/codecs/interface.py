@@ -1,0 +1,101 @@
+"""Port to the codecs: a payload in, a preview out. Nothing found in a payload is ever executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewOptions:
+    """How much of a payload to show."""
+
+    head: int = 10
+    """Rows of a table, lines of a text."""
+    columns: tuple[str, ...] | None = None
+    """Only these columns of a table, in this order."""
+    describe: bool = False
+    """Also statistics per column of a table (reads all of it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramePreview:
+    """A table. `rows` is None where counting them would mean to read everything (a CSV)."""
+
+    kind: str
+    """What wrote it: `pandas.DataFrame`, `parquet`, `csv`, ..."""
+    rows: int | None
+    columns: tuple[tuple[str, str], ...]
+    """Name and type of every column of the payload, in order."""
+    head: tuple[tuple[Any, ...], ...]
+    """First rows, with the columns that were asked for (JSON-ready scalars or text)."""
+    head_columns: tuple[str, ...]
+    statistics: tuple[dict[str, Any], ...] = ()
+    """One dict per column if asked for: name, count, nulls, min, max, mean, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreePreview:
+    """A dict, list or scalar: the value itself, as JSON types."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TextPreview:
+    """Text: its first lines. `truncated` if there is more."""
+
+    text: str
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PicklePreview:
+    """A pickle, looked at and not loaded."""
+
+    protocol: int
+    classes: tuple[str, ...]
+    """Dotted names of everything that loading it would import."""
+    strings: tuple[str, ...]
+    opcodes: tuple[tuple[str, int], ...]
+    """Opcode names with their counts, most frequent first."""
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryPreview:
+    """Bytes that no codec knows: their beginning."""
+
+    start: bytes
+    size: int | None
+
+
+Preview = FramePreview | TreePreview | TextPreview | PicklePreview | BinaryPreview
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Content to preview: a seekable binary stream and what is known of it.
+
+    `size` in bytes if known; `name` (a key or file name) is only a hint, the content decides.
+    """
+
+    stream: BinaryIO
+    size: int | None
+    name: str = ""
+    hint: str | None = None
+    """Codec that the reference names."""
+    compression: tuple[str, ...] = field(default=())
+    """Filled in when the payload is opened: the compressions that were peeled off, outermost first."""
+
+
+class Codec(Protocol):
+    """One way of encoding a value."""
+
+    name: str
+
+    def sniff(self, start: bytes, payload: Payload) -> bool:
+        """Whether the first bytes (at least 4 KiB, or all) look like this codec's."""
+
+    def preview(self, payload: Payload, options: PreviewOptions) -> Preview:
+        """Preview a payload, reading only what is needed. Raises UnreadableError (truncated, corrupt)."""

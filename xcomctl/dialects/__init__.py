@@ -1,0 +1,1 @@
+"""How XCom backends write their references and keys: one dialect per family of backends."""

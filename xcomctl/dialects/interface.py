@@ -1,0 +1,91 @@
+"""Port to the dialects: what a stored value points to, and which keys a backend writes.
+
+Two questions, two strictnesses. "What may this value point to?" takes the union of all readings: a reading too
+many keeps an object. "Is this key one that a backend wrote?" must be exact: a reading too many offers somebody
+else's object for deletion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from xcomctl.models import ObjectAddress, Root
+
+Confidence = Literal["exact", "configured", "ambiguous"]
+"""exact: bucket and key are in the reference. configured: the bucket comes from the roots that were given.
+ambiguous: it may be the user's own data or another layout; it keeps an object, and is never a reason to delete one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A value (or a part of one) that points to an object.
+
+    `addresses` are all objects that it may mean, the likeliest first; empty where no root says which bucket.
+    `codec`, `size` and `sha256` are what the reference itself says of the payload, else None.
+    """
+
+    dialect: str
+    text: str
+    addresses: tuple[ObjectAddress, ...]
+    confidence: Confidence
+    codec: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    root: Root | None = None
+    """The root under which the reference's backend must write, where the reference shows it: a proposal for `--store`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A dialect's word that a backend of its family wrote this key.
+
+    `unique` is the part of the key that no other write has (its uuid; None where the layout has none, so that only
+    the whole key is unique). Coordinates are None where the layout does not have them.
+    """
+
+    dialect: str
+    unique: str | None
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    key: str | None = None
+    codec: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPattern:
+    """Which keys a dialect claims, as data: `pattern` is understood alike by Python's `re.search` and by RE2.
+
+    Its named groups are any of `unique`, `dag_id`, `run_id`, `task_id`, `map_index`, `key`; it ends with `$`.
+    `quoted` tells that the groups are percent-encoded.
+    """
+
+    dialect: str
+    pattern: str
+    quoted: bool = False
+    codec: str | None = None
+
+
+class Dialects(Protocol):
+    """All dialects that are known in this run, built-in ones and those from the configuration."""
+
+    def names(self) -> list[str]:
+        """Names of the dialects, in the order in which they are asked."""
+
+    def references(self, raw: bytes | None, roots: Sequence[Root]) -> list[Reference]:
+        """Every reference in a stored value, also nested in lists and dicts and under several layers of JSON.
+
+        Pickles are searched as bytes, never loaded. `roots` give the bucket where the reference has none.
+        """
+
+    def reference_of(self, text: str, roots: Sequence[Root]) -> Reference | None:
+        """The likeliest reading of one reference string, as a user pastes it."""
+
+    def claim(self, key: str) -> Claim | None:
+        """The first dialect's claim on a key (all of it below the bucket), None if no backend is known to write it."""
+
+    def key_patterns(self) -> Sequence[KeyPattern]:
+        """The patterns behind `claim`, in order, for doing the same in SQL."""

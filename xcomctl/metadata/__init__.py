@@ -1,0 +1,1 @@
+"""Airflow's side: the metadata database that XCom rows are read from."""

@@ -1,0 +1,158 @@
+"""Port to the metadata database: what the rest of the tool asks of it, whatever the engine and the Airflow release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from xcomctl.models import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SortField = Literal["written_at", "dag_id", "run_id", "task_id", "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows: every field that is not None must match. Globs are those of `fnmatch`, case-sensitive.
+
+    `since` is inclusive, `until` exclusive, both on the time at which the row was written.
+    """
+
+    dag: str | None = None
+    run: str | None = None
+    task: str | None = None
+    key: str | None = None
+    map_index: int | None = None
+    state: str | None = None
+    """State of the run: queued, running, success, failed."""
+    since: datetime | None = None
+    until: datetime | None = None
+    all_attempts: bool = False
+    """Also XComs of archived attempts (Airflow 3.4 keeps every try); otherwise only those of the current one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source turned out to be."""
+
+    label: str
+    """Engine, host and database for people, never with a password: `postgresql://airflow@db:5432/airflow`."""
+    engine: str
+    """`postgresql`, `sqlite` or `mysql`."""
+    shape: str
+    """`airflow-2` (2.3 to 2.11), `airflow-3` (3.0 to 3.3) or `airflow-3.4`."""
+    tables: tuple[str, ...]
+    """The XCom tables, live ones first."""
+    archive_tables: tuple[str, ...]
+    """Tables in which Airflow archived XCom rows (`_xcom_archive`, `_airflow_deleted__xcom*`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowTarget:
+    """A row that is to be deleted if it is still the one that was judged."""
+
+    table: str
+    row_key: str
+    written_at: datetime | None
+    digest: str
+    """`models.digest_of` the raw value as it was judged."""
+
+
+RowOutcome = Literal["deleted", "changed", "gone", "run_active"]
+"""deleted: by us, committed. changed: value or time differ. gone: no such row. run_active: its run is not terminal."""
+
+
+class Snapshot(Protocol):
+    """One consistent, read-only view of the database."""
+
+    @property
+    def taken_at(self) -> datetime:
+        """When the view was taken, by the clock of the database."""
+
+    @property
+    def oldest_transaction_at(self) -> datetime | None:
+        """Start of the oldest transaction that may still commit rows which this view does not show, if known."""
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether the server is a read replica, which may lag behind."""
+
+    def batches(self, *, include_archives: bool = True) -> Iterator[pa.RecordBatch]:
+        """Every row of every XCom table, in batches of the schema `row_schema()`.
+
+        Raises SourceError when the connection is lost or fewer rows come than the same view counts: a result is
+        whole or it is an error.
+        """
+
+    def dag_ids(self) -> set[str]:
+        """Every DAG that this database knows of, from the DAG list, the runs and the XCom rows."""
+
+
+class Source(Protocol):
+    """A metadata database of Airflow."""
+
+    def info(self) -> SourceInfo:
+        """Connect and tell what it is. Raises SourceError (out of reach, no rights, unknown shape)."""
+
+    def rows(
+        self,
+        selection: Selection,
+        *,
+        sort: SortField = "written_at",
+        descending: bool = True,
+        limit: int | None = None,
+    ) -> Iterator[Row]:
+        """Rows of the live tables, streamed, newest first unless told otherwise. A glob without wildcard uses the index."""
+
+    def run_ids(self, dag_id: str, *, limit: int = 20) -> list[str]:
+        """Runs of one DAG that have XComs, newest first: what `latest` means, and near matches for a wrong name."""
+
+    def row_by_short_id(self, short_id: str) -> Row | None:
+        """The row whose `Row.short_id` it is (any attempt), found by the primary key. Raises UsageError if malformed."""
+
+    def dag_ids(self) -> set[str]:
+        """Every DAG that this database knows of."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Open one consistent read-only view (REPEATABLE READ on PostgreSQL and MySQL, a read transaction on SQLite)."""
+
+    def delete_rows(self, targets: Sequence[RowTarget]) -> list[RowOutcome]:
+        """Delete the rows that are still as judged and whose run is terminal, in one committed transaction.
+
+        One outcome per target, in order. Nothing is deleted if the transaction fails (SourceError).
+        """
+
+    def close(self) -> None:
+        """Release all connections."""
+
+
+def row_schema() -> pa.Schema:
+    """Columns of the batches that `Snapshot.batches` gives. Times are UTC microseconds."""
+    import pyarrow as pa
+
+    utc = pa.timestamp("us", tz="UTC")
+    return pa.schema(
+        [
+            ("source_table", pa.string()),
+            ("archived", pa.bool_()),  # the table is an archive, not a live XCom table
+            ("row_key", pa.string()),
+            ("dag_run_id", pa.int64()),
+            ("dag_id", pa.string()),
+            ("run_id", pa.string()),
+            ("task_id", pa.string()),
+            ("map_index", pa.int64()),
+            ("key", pa.string()),
+            ("written_at", utc),
+            ("raw", pa.binary()),
+            ("run_state", pa.string()),
+            ("run_at", utc),
+            ("run_ended_at", utc),
+            ("try_number", pa.int64()),
+            ("superseded", pa.bool_()),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""How results look: tables for people, JSON, NDJSON and CSV for programs."""

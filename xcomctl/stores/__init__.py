@@ -1,0 +1,1 @@
+"""The bucket's side: the object store that payloads are read from."""
