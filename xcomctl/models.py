@@ -135,7 +135,9 @@ def digest_of(raw: bytes | None) -> str:
     return "null" if raw is None else hashlib.sha256(raw).hexdigest()
 
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32,64}")
+_UUID = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32,64}"
+)
 
 UUID_PATTERN = _UUID.pattern
 """A uuid with dashes, or a run of 32 to 64 hex digits. The same in `re` and in RE2.

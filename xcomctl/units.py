@@ -21,7 +21,11 @@ def parse_duration(text: str) -> timedelta:
     stripped = text.strip()
     parts = _PART.findall(stripped)
     if not parts or "".join(number + unit for number, unit in parts) != stripped:
-        hint = f"write {stripped}d for days or {stripped}h for hours" if stripped.isdigit() else "write 30d, 12h or 90m"
+        hint = (
+            f"write {stripped}d for days or {stripped}h for hours"
+            if stripped.isdigit()
+            else "write 30d, 12h or 90m"
+        )
         raise UsageError(f"{text!r} is not a duration", hint=hint)
     try:
         return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
@@ -72,7 +76,8 @@ def parse_time(text: str, *, now: datetime) -> datetime:
             return now - parse_duration(stripped)
         except (UsageError, OverflowError):
             raise UsageError(
-                f"{text!r} is not a time", hint="write 2026-11-01, 2026-11-01T06:00:00Z, or 7d for seven days ago"
+                f"{text!r} is not a time",
+                hint="write 2026-11-01, 2026-11-01T06:00:00Z, or 7d for seven days ago",
             ) from None
     at = at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
     if at > now:

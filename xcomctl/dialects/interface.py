@@ -18,6 +18,10 @@ Confidence = Literal["exact", "configured", "ambiguous"]
 ambiguous: it may be the user's own data or another layout; it keeps an object, and is never a reason to delete one."""
 
 
+UNCLAIMABLE = r"(?:^|/)(?:\.xcomctl|\.|\.\.)(?:/|$)"
+"""Keys that no dialect may claim: our own folder, and segments that some programs take for another key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A value (or a part of one) that points to an object.

@@ -1,0 +1,98 @@
+"""What differs between releases of Airflow, in one place. Written against 2.5 to 3.3."""
+
+from __future__ import annotations
+
+import json
+from collections import namedtuple
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from xcomctl_backend import _codecs, _s3
+from xcomctl_backend._settings import SECTION, Settings
+from xcomctl_backend.errors import SettingError
+
+AIRFLOW_2 = find_spec("airflow.sdk") is None
+
+BaseXCom: Any = import_module("airflow.models.xcom" if AIRFLOW_2 else "airflow.sdk.bases.xcom").BaseXCom
+
+_Holder = namedtuple("_Holder", "value")
+
+
+def setting(option: str) -> str | None:
+    """Text of one option of our section of Airflow's configuration, None if it is not set."""
+    conf = _first("airflow.sdk.configuration", "airflow.configuration").conf
+    text: str | None = conf.get(SECTION, option, fallback=None)
+    return text
+
+
+def dump_json(value: object) -> bytes:
+    """Write a value as JSON with this release's own serialisation. Raises TypeError for what it does not know."""
+    if AIRFLOW_2:
+        # Not BaseXCom.serialize_value: that writes a pickle if [core] enable_xcom_pickling says so.
+        encoder = import_module("airflow.utils.json").XComEncoder
+        return _codecs.json_bytes(json.dumps(value, cls=encoder, ensure_ascii=False, separators=(",", ":")))
+    return _codecs.plain_json(BaseXCom.serialize_value(value))
+
+
+def load_json(payload: bytes) -> Any:
+    """Read what `dump_json` wrote, in this or in the other generation of Airflow."""
+    if AIRFLOW_2:
+        return json.loads(payload, cls=import_module("airflow.utils.json").XComDecoder)
+    return BaseXCom.deserialize_value(_Holder(json.loads(payload)))
+
+
+def row_value(document: bytes) -> Any:
+    """What the value column takes for a JSON document: its bytes in Airflow 2, the decoded document in Airflow 3."""
+    return document if AIRFLOW_2 else json.loads(document)
+
+
+def connect(settings: Settings) -> Any:
+    """An S3 client for the settings: of the Airflow connection if the path names one, else of boto3's own chain."""
+    if settings.connection_id is None:
+        return _s3.default_client(endpoint_url=settings.endpoint_url, region=settings.region)
+    try:
+        hook_module = import_module("airflow.providers.amazon.aws.hooks.s3")
+    except ImportError:
+        return _client_of_connection(settings, settings.connection_id)
+    hook = hook_module.S3Hook(aws_conn_id=settings.connection_id)
+    if settings.endpoint_url is None and settings.region is None:
+        return hook.get_conn()
+    return _s3.default_client(
+        endpoint_url=settings.endpoint_url,
+        region=settings.region,
+        session=hook.get_session(region_name=settings.region),
+    )
+
+
+def _client_of_connection(settings: Settings, connection_id: str) -> Any:
+    """The same without the Amazon provider: keys, token, region and endpoint of the connection."""
+    import boto3
+
+    connection = _first("airflow.sdk.bases.hook", "airflow.hooks.base").BaseHook.get_connection(connection_id)
+    extra = connection.extra_dejson
+    for name in ("role_arn", "profile_name"):
+        if extra.get(name):
+            raise SettingError(
+                f"connection {connection_id!r} uses {name}, which needs the Amazon provider: "
+                "pip install apache-airflow-providers-amazon"
+            )
+    session = boto3.session.Session(
+        aws_access_key_id=connection.login or extra.get("aws_access_key_id"),
+        aws_secret_access_key=connection.password or extra.get("aws_secret_access_key"),
+        aws_session_token=extra.get("aws_session_token"),
+    )
+    return _s3.default_client(
+        endpoint_url=settings.endpoint_url or extra.get("endpoint_url"),
+        region=settings.region or extra.get("region_name"),
+        session=session,
+    )
+
+
+def _first(*names: str) -> Any:
+    for name in names[:-1]:
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    return import_module(names[-1])

@@ -1,0 +1,20 @@
+"""Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
+
+from tests.services.mariadb import mariadb, mariadb_database
+from tests.services.object_stores import aws_environment, moto_server, seaweed, seaweed_bucket
+from tests.services.postgres import postgres, postgres_database
+from tests.services.worlds import _restored_dumps, _world_server, world
+
+__all__ = [
+    "_restored_dumps",
+    "_world_server",
+    "aws_environment",
+    "mariadb",
+    "mariadb_database",
+    "moto_server",
+    "postgres",
+    "postgres_database",
+    "seaweed",
+    "seaweed_bucket",
+    "world",
+]

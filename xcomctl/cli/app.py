@@ -1,0 +1,130 @@
+"""The command `xcomctl`: its verbs, what an error looks like, and the one mapping of outcomes to exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+from xcomctl import __version__
+from xcomctl.errors import UsageError, XcomctlError
+from xcomctl.render.text import visible
+
+EXIT_CODES = {
+    0: "done",
+    1: "failed",
+    2: "usage or configuration",
+    3: "done in part",
+    4: "findings, or changes pending",
+    5: "refused by a guard",
+    6: "metadata database out of reach or not understood",
+    7: "object store out of reach or access denied",
+    130: "interrupted",
+}
+"""Every exit code and what it means. Errors carry theirs (`XcomctlError.exit_code`)."""
+
+_EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+# typer exports only some of its error tree, and newer releases carry a copy of click of their own.
+_CLICK_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="xcomctl",
+    epilog=_EPILOG,
+    context_settings=_SETTINGS,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xcomctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def xcomctl(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Join the XCom rows of Airflow's metadata database to their S3 objects: list, preview, check and collect them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(2)
+
+
+def _register(name: str, module: str, function: str) -> None:
+    if importlib.util.find_spec(f"xcomctl.cli.{module}") is None:
+        return
+    verb = getattr(importlib.import_module(f"xcomctl.cli.{module}"), function)
+    app.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
+
+
+for _name in ("ls", "show", "fsck", "gc", "demo"):
+    _register(_name, f"cmd_{_name}", _name)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code. `arguments` are those of the process if None."""
+    given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not end the listing.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_run(given))
+
+
+def _run(given: list[str]) -> int:
+    """Run a verb; every way in which it can end becomes an exit code, and at most two lines on stderr."""
+    debug = "--debug" in given
+    try:
+        outcome: Any = _command().main(given, prog_name="xcomctl", standalone_mode=False)
+        sys.stdout.flush()
+    except XcomctlError as error:
+        return _report(str(error), error.hint, error.exit_code, debug=debug)
+    except _CLICK_ERROR as error:
+        return _report_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return _report("interrupted", None, 130, debug=debug)
+    except BrokenPipeError:
+        # The reader of stdout left (`| head`): nothing to say, and nothing more to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        hint = None if debug else "run it again with --debug for the traceback, and please report it"
+        return _report(f"unexpected {type(error).__name__}: {error}", hint, 1, debug=debug)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _command() -> Any:
+    command = typer.main.get_command(app)
+    for parameter in command.params:
+        # Shell completion works; two more options in every reader's way would not help them.
+        if parameter.name in ("install_completion", "show_completion"):
+            parameter.hidden = True  # type: ignore[attr-defined]
+    return command
+
+
+def _report(cause: str, hint: str | None, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {visible(cause)}", err=True)
+    if hint:
+        typer.echo(f"hint: {visible(hint)}", err=True)
+    return code
+
+
+def _report_usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "xcomctl"
+    return _report(error.format_message(), f"{where} --help", UsageError.exit_code, debug=False)

@@ -1,0 +1,64 @@
+"""`xcomctl fsck`: do rows and objects fit together?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.scoping import IgnoreArchives, MinAge, UnsafeMinAge, parse_min_age, resolve_roots
+from xcomctl.cli.stages import stages
+
+
+@with_options
+def fsck(
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    min_age: MinAge = "24h",
+    unsafe_min_age: UnsafeMinAge = False,
+    ignore_archives: IgnoreArchives = False,
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="N", min=0, help="Findings of each kind in the table.")
+    ] = 5,
+) -> None:
+    """Check that rows and objects fit: orphaned, dangling, unresolved and foreign.
+
+    An orphaned object is one that no row references, a dangling row one whose object is gone (git uses the word
+    for the opposite), an unresolved row one whose object lies outside the given stores. Nothing is changed.
+    Exit 4 if any of these is found; foreign objects (of no known backend) are counted, and are no fault.
+
+    Examples:
+
+        xcomctl fsck --store s3://my-bucket/xcom
+
+        xcomctl fsck -o ndjson | jq -r 'select(.finding == "orphaned") | .uri'
+    """
+    style = output.style()
+    grace = parse_min_age(min_age, unsafe_min_age)
+    voice = talk.talk()
+    with connection.open() as session:
+        roots = resolve_roots(session, voice, verb="fsck")
+        store = session.store if roots else None
+
+        from xcomctl.cli.results import emit_check
+        from xcomctl.fsck import ALARMS, check
+
+        with (
+            stages(voice) as report,
+            check(
+                session.source,
+                store,
+                session.dialects,
+                roots,
+                now=datetime.now(timezone.utc),
+                min_age=grace,
+                ignore_archives=ignore_archives,
+                report=report,
+            ) as result,
+        ):
+            emit_check(result, style, samples=samples)
+            found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
+    raise typer.Exit(4 if found else 0)

@@ -1,0 +1,176 @@
+"""`xcomctl ls`: list XComs with size, type and where they live."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, SelectionOptions, TalkOptions, with_options
+from xcomctl.errors import UsageError
+from xcomctl.listing import Entry, Listing, Query
+from xcomctl.render import output as data
+from xcomctl.render.columns import Column, Fit
+from xcomctl.units import format_duration, format_size, parse_duration, parse_size, parse_time
+
+if TYPE_CHECKING:
+    from xcomctl.cli.progress import Talk
+    from xcomctl.metadata.interface import Selection
+
+_PANEL = "Which rows"
+
+
+
+class Sort(str, Enum):
+    """Orders of the listing."""
+
+    age = "age"
+    size = "size"
+    dag = "dag"
+    run = "run"
+    task = "task"
+    key = "key"
+
+
+@with_options
+def ls(
+    connection: ConnectionOptions,
+    selection: SelectionOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_PANEL),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=_PANEL)
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="AGE", help="Written longer ago, as in 30d or 12h.", rich_help_panel=_PANEL
+        ),
+    ] = None,
+    min_size: Annotated[
+        str | None,
+        typer.Option("--min-size", metavar="SIZE", help="At least, as in 10MB.", rich_help_panel=_PANEL),
+    ] = None,
+    all_attempts: Annotated[
+        bool,
+        typer.Option("--all-attempts", help="Also of earlier tries (Airflow 3.4).", rich_help_panel=_PANEL),
+    ] = False,
+    sort: Annotated[
+        Sort, typer.Option("--sort", help="Newest or largest first, names from a to z.", rich_help_panel=_PANEL)
+    ] = Sort.age,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help="At most so many rows; 0 for all.", rich_help_panel=_PANEL)
+    ] = 50,
+    no_stat: Annotated[
+        bool, typer.Option("--no-stat", help="Never ask S3; unknown sizes stay empty.")
+    ] = False,
+) -> None:
+    """List XComs, newest first: size, type, and whether they live in the database or in S3.
+
+    TIME is 2026-11-01, 2026-11-01T06:00:00Z, or 7d for seven days ago.
+    """
+    now = datetime.now(timezone.utc)
+    voice = talk.talk()
+    style = output.style()
+    query = Query(
+        selection=_within(selection.selection(), since, until, older_than, all_attempts=all_attempts, now=now),
+        sort=sort.value,
+        limit=limit or None,
+        min_size=None if min_size is None else parse_size(min_size),
+    )
+    with connection.open() as session:
+        # The store is made when the first object is asked for: a listing without references needs no boto3.
+        stat_many = None if no_stat else lambda addresses: session.store.stat_many(addresses)
+        listing = Listing(session.source, session.dialects, session.roots, query, stat_many)
+        voice.detail(f"database: {session.source.info().label}")
+        data.write(listing, _columns(now), style, sys.stdout)
+    _explain(listing, voice)
+
+
+def _within(
+    selection: Selection,
+    since: str | None,
+    until: str | None,
+    older_than: str | None,
+    *,
+    all_attempts: bool,
+    now: datetime,
+) -> Selection:
+    """The selection with its limits of time. Raises UsageError for a bad one."""
+    start = None if since is None else parse_time(since, now=now)
+    ends = [] if until is None else [parse_time(until, now=now)]
+    if older_than is not None:
+        age = parse_duration(older_than)
+        if age <= timedelta(0):
+            raise UsageError(f"--older-than {older_than} is not positive", hint="write 30d, 12h or 90m")
+        try:
+            ends.append(now - age)
+        except OverflowError:
+            raise UsageError(f"--older-than {older_than} is too long ago", hint="write 30d, 12h or 90m") from None
+    end = min(ends, default=None)
+    if start is not None and end is not None and start >= end:
+        raise UsageError("the times leave no room: --since is not before the end", hint="swap them, or drop one")
+    return replace(selection, since=start, until=end, all_attempts=all_attempts)
+
+
+def _columns(now: datetime) -> list[Column[Entry]]:
+    def age(entry: Entry) -> str:
+        at = entry.row.written_at
+        return "" if at is None else format_duration(max(now - at, timedelta(0)))
+
+    return [
+        Column("id", lambda entry: entry.row.short_id, "ID", fit=Fit.whole),
+        Column("dag_id", lambda entry: entry.row.dag_id, "DAG"),
+        Column("run_id", lambda entry: entry.row.run_id, "RUN", fit=Fit.middle),
+        Column("task_id", lambda entry: entry.row.task_id, "TASK", human=_task),
+        Column("map_index", lambda entry: entry.row.map_index),
+        Column("key", lambda entry: entry.row.key, "KEY"),
+        Column("written_at", lambda entry: entry.row.written_at, "AGE", human=age, number=True, fit=Fit.whole),
+        Column("size", lambda entry: entry.size, "SIZE", human=_size, number=True, fit=Fit.whole),
+        Column("type", lambda entry: entry.type, "TYPE"),
+        Column("lives", lambda entry: entry.lives, "LIVES", human=_place, fit=Fit.middle),
+        Column("ref", lambda entry: entry.row.ref),
+        Column("uri", lambda entry: None if entry.address is None else entry.address.uri),
+        Column("dialect", lambda entry: None if entry.reference is None else entry.reference.dialect),
+        Column("run_state", lambda entry: entry.row.run_state),
+        Column("try_number", lambda entry: entry.row.try_number),
+        Column("superseded", lambda entry: entry.row.superseded),
+    ]
+
+
+def _task(entry: Entry) -> str:
+    index = "" if entry.row.map_index in (None, -1) else f"[{entry.row.map_index}]"
+    return f"{entry.row.task_id or ''}{index}"
+
+
+def _size(entry: Entry) -> str:
+    return "" if entry.size is None else format_size(entry.size)
+
+
+def _place(entry: Entry) -> str:
+    return entry.address.uri if entry.lives == "s3" and entry.address is not None else entry.lives
+
+
+def _explain(listing: Listing, voice: Talk) -> None:
+    """Say what the listing does not show."""
+    if listing.count == 0:
+        voice.note("no XCom matches")
+    if listing.cut:
+        voice.note(f"only {listing.count} are shown, there are more", hint="--limit 0 for all, or narrow it down")
+    if listing.left_out:
+        voice.note(f"{listing.left_out} are left out because their size is unknown")
+    if listing.unresolved:
+        voice.note(
+            f"{listing.unresolved} references do not say in which bucket they are",
+            hint="--store s3://bucket/prefix",
+        )
+    for problem in listing.problems:
+        voice.note(f"sizes are incomplete: {problem.cause}", hint=problem.hint)

@@ -1,0 +1,287 @@
+"""Options that several verbs share, each written once, and the frozen dataclasses that they are parsed into.
+
+A verb asks for a group by annotating a parameter with its class; `with_options` puts the group's options in the
+place of that parameter, and hands the verb the filled-in dataclass:
+
+    @with_options
+    def ls(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions, limit: Limit = 50) -> None: ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from xcomctl.config import Flags
+from xcomctl.metadata.interface import Selection
+from xcomctl.render.columns import OutputStyle
+
+if TYPE_CHECKING:
+    from xcomctl.cli.progress import Talk
+    from xcomctl.wiring import Session
+
+_CONNECTION = "Where rows and objects live"
+_SELECTION = "Which rows"
+_OUTPUT = "Output"
+
+
+class OutputFormat(str, Enum):
+    """Formats of the data on stdout."""
+
+    table = "table"
+    json = "json"
+    ndjson = "ndjson"
+    csv = "csv"
+
+
+class RunState(str, Enum):
+    """States of a DAG run."""
+
+    queued = "queued"
+    running = "running"
+    success = "success"
+    failed = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """Where rows and objects live, as far as the command line says it. None is "not given"."""
+
+    db: Annotated[
+        str | None,
+        typer.Option(
+            "--db",
+            metavar="URL",
+            help="Metadata database of Airflow, as in its sql_alchemy_conn.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    db_schema: Annotated[
+        str | None,
+        typer.Option(
+            "--db-schema",
+            metavar="NAME",
+            help="Schema in which Airflow's tables are.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    store: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--store",
+            metavar="S3_URL",
+            help="Root of XCom objects, s3://bucket/prefix. May be repeated.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile of the configuration file.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Configuration file, instead of xcomctl.toml.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-url",
+            metavar="URL",
+            help="S3 endpoint, if it is not AWS.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region", metavar="NAME", help="AWS region of the buckets.", rich_help_panel=_CONNECTION
+        ),
+    ] = None
+    aws_profile: Annotated[
+        str | None,
+        typer.Option(
+            "--aws-profile",
+            metavar="NAME",
+            help="Profile of the AWS configuration (credentials come from there or the environment).",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+
+    def open(self) -> Session:
+        """Open a session with these options over the environment and the files. Use it in a `with`.
+
+        Nothing is connected before it is used. Raises UsageError for a bad option or configuration.
+        """
+        from xcomctl.wiring import Session
+
+        return Session(self.flags().load())
+
+    def flags(self) -> Flags:
+        """The same, as the configuration takes it."""
+        return Flags(
+            db=self.db,
+            db_schema=self.db_schema,
+            stores=tuple(self.store or ()),
+            profile=self.profile,
+            config=self.config,
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            aws_profile=self.aws_profile,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionOptions:
+    """Which rows, by globs on their coordinates."""
+
+    dag: Annotated[
+        str | None,
+        typer.Option(
+            "--dag", metavar="GLOB", help="DAG id, or a glob such as 'etl_*'.", rich_help_panel=_SELECTION
+        ),
+    ] = None
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="GLOB", help="Run id, or a glob.", rich_help_panel=_SELECTION),
+    ] = None
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="GLOB", help="Task id, or a glob.", rich_help_panel=_SELECTION),
+    ] = None
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="GLOB", help="XCom key, or a glob.", rich_help_panel=_SELECTION),
+    ] = None
+    map_index: Annotated[
+        int | None,
+        typer.Option(
+            "--map-index",
+            metavar="N",
+            min=-1,
+            help="Index of a mapped task, -1 if unmapped.",
+            rich_help_panel=_SELECTION,
+        ),
+    ] = None
+    state: Annotated[
+        RunState | None, typer.Option("--state", help="State of the run.", rich_help_panel=_SELECTION)
+    ] = None
+
+    def selection(self) -> Selection:
+        """The same, as a source takes it."""
+        return Selection(
+            dag=self.dag,
+            run=self.run,
+            task=self.task,
+            key=self.key,
+            map_index=self.map_index,
+            state=None if self.state is None else self.state.value,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How the data on stdout is written."""
+
+    output: Annotated[
+        OutputFormat,
+        typer.Option("-o", "--output", help="Format of the data.", rich_help_panel=_OUTPUT),
+    ] = OutputFormat.table
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", metavar="A,B", help="Only these columns, in this order.", rich_help_panel=_OUTPUT
+        ),
+    ] = None
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="A line per row, as in '{dag_id} {size}'.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None
+
+    def style(self) -> OutputStyle:
+        """The same, as the renderers take it. Raises UsageError where the options contradict each other."""
+        return OutputStyle.parse(self.output.value, self.columns, self.template)
+
+
+@dataclass(frozen=True, slots=True)
+class TalkOptions:
+    """How much is said on stderr."""
+
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Only errors on stderr.", rich_help_panel=_OUTPUT)
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say more on stderr.", rich_help_panel=_OUTPUT)
+    ] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUTPUT)
+    ] = False
+
+    def talk(self) -> Talk:
+        """What says it."""
+        from xcomctl.cli.progress import Talk
+
+        return Talk(quiet=self.quiet, verbose=self.verbose)
+
+
+_GROUPS = (ConnectionOptions, SelectionOptions, OutputOptions, TalkOptions)
+
+
+def with_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of every group that it asks for.
+
+    The result has one keyword parameter per option, as typer wants it, and calls `verb` with the groups filled in.
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    groups: dict[str, tuple[type[Any], list[str]]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(verb).parameters.values():
+        group = hints[parameter.name]
+        if group not in _GROUPS:
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=group))
+            continue
+        fields = get_type_hints(group, include_extras=True)
+        groups[parameter.name] = (group, list(fields))
+        parameters += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=fields[field.name],
+            )
+            for field in dataclasses.fields(group)
+        ]
+
+    @functools.wraps(verb)
+    def run(**given: Any) -> None:
+        for name, (group, fields) in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in fields})
+        verb(**given)
+
+    # typer looks at both; the wrapped function's own would bring the groups back.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run

@@ -1,0 +1,122 @@
+"""Plans, outcomes and checks on stdout, in the format that was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from xcomctl.render.columns import Column, OutputStyle
+from xcomctl.render.documents import document_chunks
+from xcomctl.render.output import write
+from xcomctl.units import format_size, format_time
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xcomctl.apply import Outcome
+    from xcomctl.fsck import Check
+    from xcomctl.plan import Plan
+
+Record = dict[str, Any]
+
+
+def _column(name: str, title: str | None = None) -> Column[Record]:
+    if name == "size":
+        return Column(
+            name,
+            lambda record: record[name],
+            title,
+            human=lambda record: "" if record[name] is None else format_size(record[name]),
+            number=True,
+        )
+    return Column(name, lambda record: record[name], title)
+
+
+_FINDING_COLUMNS = tuple(
+    _column(name, name.upper())
+    for name in (
+        "finding",
+        "uri",
+        "dag_id",
+        "run_id",
+        "task_id",
+        "map_index",
+        "key",
+        "size",
+        "last_modified",
+    )
+)
+
+_ACTION_COLUMNS = tuple(
+    _column(name, name.upper())
+    for name in ("action", "uri", "dag_id", "run_id", "task_id", "map_index", "key", "size", "reason")
+)
+
+
+def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
+    """Write the result of a check: a summary for people, one document, or one finding a line."""
+    if _for_people(style):
+        from xcomctl.render.plans import print_check
+
+        print_check(_console(), check, samples=samples)
+        return
+    if style.format == "json" and style.columns is None:
+        head = {
+            "schema": "xcomctl.fsck/1",
+            "checked_at": format_time(check.checked_at),
+            "totals": {
+                k: v
+                for k, v in asdict(check.totals()).items()
+                if k not in ("rows_expired", "bytes_reclaimed")
+            },
+            "counts": {kind.kind: kind.count for kind in check.summary()},
+        }
+        _write_document(head, "findings", check.findings())
+        return
+    _write_records(check.findings(), _FINDING_COLUMNS, style)
+
+
+def emit_plan(plan: Plan, style: OutputStyle) -> None:
+    """Write a plan: totals and samples for people, one document, or one action a line."""
+    if _for_people(style):
+        from xcomctl.render.plans import print_plan
+
+        print_plan(_console(), plan)
+        return
+    if style.format == "json" and style.columns is None:
+        _write_document(plan.header(), "actions", plan.records())
+        return
+    _write_records(plan.records(), _ACTION_COLUMNS, style)
+
+
+def emit_outcome(plan: Plan, outcome: Outcome, style: OutputStyle) -> None:
+    """Write what applying a plan did: lines for people, one JSON document for programs."""
+    if style.format == "table":
+        from xcomctl.render.plans import print_outcome
+
+        print_outcome(_console(), outcome)
+        return
+    indent = 2 if style.format == "json" else None
+    sys.stdout.write(json.dumps(outcome.document(plan), indent=indent) + "\n")
+
+
+def _for_people(style: OutputStyle) -> bool:
+    return style.format == "table" and style.columns is None and style.template is None
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def _write_document(head: Record, member: str, records: Iterable[Record]) -> None:
+    for chunk in document_chunks(head, member, records):
+        sys.stdout.write(chunk)
+
+
+def _write_records(records: Iterable[Record], columns: Sequence[Column[Record]], style: OutputStyle) -> None:
+    write(records, columns, style, sys.stdout)

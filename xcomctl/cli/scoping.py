@@ -1,0 +1,95 @@
+"""Options that say what `fsck` and `gc` look at, and where the stores come from when none is given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.errors import UsageError
+from xcomctl.models import Root
+from xcomctl.units import parse_duration
+
+if TYPE_CHECKING:
+    from xcomctl.cli.progress import Talk
+    from xcomctl.wiring import Session
+
+_SCOPE = "What is looked at"
+
+MinAge = Annotated[
+    str,
+    typer.Option(
+        "--min-age",
+        metavar="D",
+        help="Grace period: an unreferenced object that is younger, by the store's clock, is left alone.",
+        rich_help_panel=_SCOPE,
+    ),
+]
+UnsafeMinAge = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-min-age",
+        help="Allow --min-age below 1h: only safe while no task is running.",
+        rich_help_panel=_SCOPE,
+    ),
+]
+IgnoreArchives = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-archives",
+        help="Do not let Airflow's archive tables (db clean, upgrade to 3) keep objects.",
+        rich_help_panel=_SCOPE,
+    ),
+]
+
+
+def parse_min_age(text: str, unsafe: bool) -> timedelta:
+    """Read `--min-age`. Raises UsageError below one hour without `--unsafe-min-age`."""
+    from xcomctl.collect import LEAST_MIN_AGE
+
+    grace = parse_duration(text)
+    if grace < LEAST_MIN_AGE and not unsafe:
+        raise UsageError(
+            f"--min-age {text} is below 1h: an object is uploaded before its row is written, so it may be in use",
+            hint=f"add --unsafe-min-age if no task is running: --min-age {text} --unsafe-min-age",
+        )
+    return grace
+
+
+def parse_age(option: str, text: str) -> timedelta:
+    """Read an age such as `--older-than 30d`. Raises UsageError for anything that is not above zero."""
+    age = parse_duration(text)
+    if age <= timedelta(0):
+        raise UsageError(
+            f"{option} {text} selects everything, also what was written just now", hint=f"{option} 30d"
+        )
+    return age
+
+
+def resolve_roots(session: Session, talk: Talk, *, verb: str) -> tuple[Root, ...]:
+    """The configured roots; where there are none and no reference needs one, the empty tuple.
+
+    Raises UsageError that proposes the roots that the stored references themselves show.
+    """
+    if session.roots:
+        return tuple(session.roots)
+    from xcomctl.collect import propose_roots
+
+    found = propose_roots(session.source, session.dialects)
+    if not found:
+        talk.note("no store is configured, and no row references an object: only rows are looked at")
+        return ()
+    known = [root for root, _ in found.most_common() if root]
+    unplaced = found[""]
+    if not known:
+        raise UsageError(
+            f"no store is configured, and {unplaced} references do not name their bucket",
+            hint=f"xcomctl {verb} --store s3://BUCKET",
+        )
+    counts = ", ".join(f"{found[root]} references to {root}" for root in known[:5])
+    more = f", {unplaced} that name no bucket" if unplaced else ""
+    raise UsageError(
+        f"no store is configured; the database holds {counts}{more}",
+        hint=f"xcomctl {verb} " + " ".join(f"--store {root}" for root in known[:5]),
+    )

@@ -1,0 +1,59 @@
+"""Which codec a payload is in: its content decides, names and hints only break ties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xcomctl.codecs.compression import unpack
+from xcomctl.codecs.csv import CsvCodec
+from xcomctl.codecs.interface import Codec, Payload, Preview, PreviewOptions
+from xcomctl.codecs.json import JsonCodec
+from xcomctl.codecs.parquet import ParquetCodec
+from xcomctl.codecs.pickle import PickleCodec
+from xcomctl.codecs.sniffing import read_start
+from xcomctl.codecs.text import BinaryCodec, TextCodec
+from xcomctl.codecs.zip import ZipCodec
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A preview and how the payload was encoded."""
+
+    preview: Preview
+    codec: str
+    compression: tuple[str, ...]
+    """Compressions that were opened, outermost first."""
+    notes: tuple[str, ...]
+    """What a reader should know of the preview, one sentence each."""
+
+
+def codecs(notes: list[str]) -> list[Codec]:
+    """The codecs for one payload, in the order in which they are asked. They add to `notes`."""
+    return [
+        ParquetCodec(),
+        ZipCodec(),
+        JsonCodec(notes),
+        PickleCodec(),
+        CsvCodec(notes),
+        TextCodec(notes),
+        BinaryCodec(),
+    ]
+
+
+def examine(payload: Payload, options: PreviewOptions) -> Examined:
+    """Open the payload's compressions, find its codec and preview it, reading only what is needed.
+
+    Raises UnreadableError (truncated, corrupt) and UsageError (a column that is not there).
+    """
+    opened = unpack(payload)
+    start = read_start(opened)
+    notes: list[str] = []
+    codec = next(codec for codec in codecs(notes) if codec.sniff(start, opened))
+    opened.stream.seek(0)
+    shown = codec.preview(opened, options)
+    return Examined(shown, codec.name, opened.compression, tuple(notes))
+
+
+def preview(payload: Payload, options: PreviewOptions) -> Preview:
+    """The preview alone. Raises as `examine` does."""
+    return examine(payload, options).preview

@@ -1,0 +1,227 @@
+"""Configuration: the only reader of the environment and of configuration files. Every value knows its origin.
+
+Precedence, value by value: flag, `XCOMCTL_*`, profile, the file's top level, Airflow's own settings, default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from xcomctl.airflow_settings import NO_DATABASE_SCHEME, AirflowSettings, AirflowValue
+from xcomctl.config_file import ConfigFile, Section, read_config_file
+from xcomctl.errors import UsageError
+from xcomctl.masking import mask_url
+from xcomctl.models import Root
+
+if TYPE_CHECKING:
+    from xcomctl.dialects.configured import DialectRule
+
+T = TypeVar("T")
+
+_HINT_DATABASE = "xcomctl ls --db postgresql://user@host/airflow, or set XCOMCTL_DB"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line says. None, or no store, is "not given"."""
+
+    db: str | None = None
+    db_schema: str | None = None
+    stores: tuple[str, ...] = ()
+    profile: str | None = None
+    config: Path | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+    aws_profile: str | None = None
+
+    def load(self) -> Configuration:
+        """These flags over the environment of the process and the configuration file."""
+        return Configuration(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """A value and where it comes from: `--db`, `XCOMCTL_DB`, `profile prod in FILE`, ..., `default`."""
+
+    value: T
+    origin: str
+
+
+class Configuration:
+    """The settings of one run. Each is looked up when it is asked for, so that what is not needed is not required."""
+
+    def __init__(self, flags: Flags, environ: Mapping[str, str] | None = None) -> None:
+        self._flags = flags
+        self._environ = os.environ if environ is None else environ
+        self._airflow = AirflowSettings(self._environ)
+
+    def database(self) -> Setting[str]:
+        """URL of the metadata database. May run the command of an Airflow `_CMD` setting.
+
+        Raises UsageError where there is none, saying why.
+        """
+        own = self._own("db")
+        if own is not None:
+            if not own.value.startswith(NO_DATABASE_SCHEME):
+                return own
+            raise _no_database(f"{own.origin} says that this process has no database")
+        airflow = self._airflow_database
+        if airflow is None:
+            raise _no_database("no metadata database is given, and Airflow's settings name none")
+        if airflow.value.startswith(NO_DATABASE_SCHEME):
+            raise _no_database(
+                f"no metadata database is given, and {airflow.origin} is {NO_DATABASE_SCHEME}///, "
+                "which Airflow 3 sets where tasks run"
+            )
+        return Setting(airflow.value, airflow.origin)
+
+    def db_schema(self) -> Setting[str | None]:
+        """Schema in which Airflow's tables are; None for the connection's own."""
+        own = self._own("db_schema")
+        if own is not None:
+            return Setting(own.value, own.origin)
+        # Airflow's schema describes Airflow's database, not one that was named otherwise.
+        if self._own("db") is None:
+            airflow = self._airflow.get("database", "sql_alchemy_schema", deprecated=("core",))
+            if airflow is not None:
+                return Setting(airflow.value, airflow.origin)
+        return Setting(None, "default")
+
+    def stores(self) -> Setting[tuple[Root, ...]]:
+        """Roots under which XCom objects are ours; empty where nobody names one. Raises UsageError for a bad address."""
+        named = self._named_stores()
+        return Setting(_roots(named.value, named.origin), named.origin)
+
+    def endpoint_url(self) -> Setting[str | None]:
+        """S3 endpoint; None leaves it to boto3 (its configuration and `AWS_ENDPOINT_URL`)."""
+        setting = self._optional("endpoint_url")
+        if setting.value is not None and not re.match(r"https?://[^/\s]", setting.value):
+            raise UsageError(
+                f"{mask_url(setting.value)} ({setting.origin}) is not an endpoint URL",
+                hint="write http://host:port or https://host",
+            )
+        return setting
+
+    def region(self) -> Setting[str | None]:
+        """AWS region; None leaves it to boto3."""
+        return self._optional("region")
+
+    def aws_profile(self) -> Setting[str | None]:
+        """Profile of the AWS configuration; None leaves it to boto3."""
+        return self._optional("aws_profile")
+
+    def profile(self) -> Setting[str | None]:
+        """Name of the profile in use. Raises UsageError if the configuration file has none of that name."""
+        if self._flags.profile is not None:
+            setting = Setting[str | None](self._flags.profile, "--profile")
+        elif name := self._environ.get("XCOMCTL_PROFILE"):
+            setting = Setting(name, "XCOMCTL_PROFILE")
+        else:
+            return Setting(None, "default")
+        file = self.file
+        if file is None:
+            raise UsageError(
+                f"profile {setting.value!r} ({setting.origin}) needs a configuration file, and there is none",
+                hint=f"--config FILE, or write [profile.{setting.value}] into ./xcomctl.toml",
+            )
+        if setting.value not in file.profiles:
+            known = ", ".join(sorted(file.profiles)) or "none"
+            raise UsageError(
+                f"profile {setting.value!r} ({setting.origin}) is not in {file.path}",
+                hint=f"profiles there: {known}",
+            )
+        return setting
+
+    def dialect_rules(self) -> tuple[DialectRule, ...]:
+        """Dialects that the configuration file describes, in its order."""
+        return self.file.dialects if self.file is not None else ()
+
+    @cached_property
+    def file(self) -> ConfigFile | None:
+        """The configuration file, read and checked; None where there is none. Raises UsageError."""
+        if self._flags.config is not None:
+            return read_config_file(self._flags.config)
+        if named := self._environ.get("XCOMCTL_CONFIG"):
+            return read_config_file(Path(named))
+        return next((read_config_file(path) for path in self._usual_files() if path.is_file()), None)
+
+    def _usual_files(self) -> Iterator[Path]:
+        yield Path("xcomctl.toml")
+        import platformdirs
+
+        yield platformdirs.user_config_path("xcomctl", appauthor=False) / "xcomctl.toml"
+
+    def _own(self, name: str) -> Setting[str] | None:
+        """A text from everything but Airflow and the default."""
+        option = "--" + name.replace("_", "-")
+        flag = getattr(self._flags, name)
+        if flag is not None:
+            if not flag:
+                raise UsageError(f"{option} is empty", hint=f"give it a value, or leave {option} out")
+            return Setting(flag, option)
+        variable = f"XCOMCTL_{name.upper()}"
+        if value := self._environ.get(variable):
+            return Setting(value, variable)
+        for section, origin in self._sections():
+            if value := getattr(section, name):
+                return Setting(value, origin)
+        return None
+
+    def _optional(self, name: str) -> Setting[str | None]:
+        own = self._own(name)
+        return Setting(None, "default") if own is None else Setting(own.value, own.origin)
+
+    def _sections(self) -> Iterator[tuple[Section, str]]:
+        """Parts of the configuration file that apply, each with its origin, the strongest first."""
+        profile = self.profile().value
+        if self.file is not None:
+            if profile is not None:
+                yield self.file.profiles[profile], f"profile {profile} in {self.file.path}"
+            yield self.file.top, str(self.file.path)
+
+    @cached_property
+    def _airflow_database(self) -> AirflowValue | None:
+        found = self._airflow.get("database", "sql_alchemy_conn", deprecated=("core",))
+        return found or self._airflow.default_database()
+
+    def _named_stores(self) -> Setting[tuple[str, ...]]:
+        if self._flags.stores:
+            return Setting(self._flags.stores, "--store")
+        if named := self._environ.get("XCOMCTL_STORE"):
+            return Setting(tuple(re.split(r"[,\s]+", named.strip(", \t\n"))), "XCOMCTL_STORE")
+        for section, origin in self._sections():
+            if section.stores:
+                return Setting(section.stores, origin)
+        found = [self._airflow.get(*place) for place in _AIRFLOW_STORES]
+        # Airflow may keep XComs elsewhere too (file://, gs://): that is no mistake, and not ours.
+        ours = [setting for setting in found if setting is not None and _S3.match(setting.value)]
+        origin = " and ".join(setting.origin for setting in ours) or "default"
+        return Setting(tuple(setting.value for setting in ours), origin)
+
+
+_S3 = re.compile(r"s3[an]?://", re.IGNORECASE)
+
+_AIRFLOW_STORES = (("xcomctl_backend", "path"), ("common.io", "xcom_objectstorage_path"))
+"""Section and option under which the backends that we know keep their root."""
+
+
+def _roots(named: tuple[str, ...], origin: str) -> tuple[Root, ...]:
+    roots: list[Root] = []
+    for uri in named:
+        try:
+            root = Root.parse(uri)
+        except UsageError as error:
+            raise UsageError(f"{error} ({origin})", hint=error.hint) from None
+        if root not in roots:
+            roots.append(root)
+    return tuple(roots)
+
+
+def _no_database(cause: str) -> UsageError:
+    return UsageError(cause, hint=_HINT_DATABASE)

@@ -1,0 +1,114 @@
+"""The configuration file `xcomctl.toml`: settings at the top level, in `[profile.NAME]`, and `[[dialect]]` rules.
+
+Every error names the file and the key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xcomctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from xcomctl.dialects.configured import DialectRule
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Settings of the top level or of one profile; None, or no store, is "not set"."""
+
+    db: str | None = None
+    db_schema: str | None = None
+    stores: tuple[str, ...] = ()
+    endpoint_url: str | None = None
+    region: str | None = None
+    aws_profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A configuration file, checked."""
+
+    path: Path
+    top: Section
+    profiles: Mapping[str, Section]
+    dialects: tuple[DialectRule, ...]
+
+
+def read_config_file(path: Path) -> ConfigFile:
+    """Read and check a file. Raises UsageError: not there, not TOML, unknown key, wrong type."""
+    document = _document(path)
+    profiles = document.pop("profile", {})
+    rules = document.pop("dialect", [])
+    if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
+        raise UsageError(f"{path}: profile is not a table of profiles", hint="write [profile.NAME]")
+    if not isinstance(rules, list) or not all(isinstance(table, dict) for table in rules):
+        raise UsageError(f"{path}: dialect is not a list of tables", hint="write [[dialect]]")
+    return ConfigFile(
+        path=path,
+        top=_convert(document, Section, path, "", also=("profile", "dialect")),
+        profiles={
+            name: _convert(table, Section, path, f"profile.{name}.") for name, table in profiles.items()
+        },
+        dialects=_rules(rules, path),
+    )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="give --config the path of a configuration file"
+        ) from error
+    except ValueError as error:
+        # Also bytes that are not UTF-8. The parser's text names line and column and quotes no value.
+        raise UsageError(
+            f"{path} is not TOML: {error}", hint='write lines such as db = "postgresql://..."'
+        ) from error
+
+
+def _rules(tables: list[dict[str, Any]], path: Path) -> tuple[DialectRule, ...]:
+    if not tables:
+        return ()
+    from xcomctl.dialects.configured import DialectRule
+
+    return tuple(
+        _convert(table, DialectRule, path, f"dialect[{index}].") for index, table in enumerate(tables)
+    )
+
+
+def _convert(
+    table: dict[str, Any], kind: type[T], path: Path, prefix: str, *, also: tuple[str, ...] = ()
+) -> T:
+    """A table as the dataclass `kind`. `prefix` is the table's place in the file; `also` are keys read elsewhere."""
+    import msgspec
+
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, [*known, *also], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"keys here: {', '.join([*known, *also])}"
+            raise UsageError(f"{path}: unknown key {prefix}{key}", hint=hint)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        # "Expected `array`, got `str` - at `$.stores`"
+        cause, _, place = str(error).replace("`", "").partition(" - at ")
+        key = prefix + place.removeprefix("$").removeprefix(".")
+        cause = cause[:1].lower() + cause[1:]
+        raise UsageError(
+            f"{path}: {key.rstrip('.')}: {cause}", hint="docs: README, section on configuration"
+        ) from error

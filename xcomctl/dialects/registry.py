@@ -1,0 +1,291 @@
+"""All dialects of a run: the built-in ones, and those that the configuration describes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+from xcomctl import values
+from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xcom_s3
+from xcomctl.dialects.configured import DialectRule, compile_rule
+from xcomctl.dialects.interface import Claim, Confidence, KeyPattern, Reference
+from xcomctl.dialects.patterns import DocumentPattern, ReferencePattern, codec_of_key
+from xcomctl.dialects.texts import embedded_in, may_hold_reference, parts_of, strings_of_pickle
+from xcomctl.errors import UsageError
+from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
+
+_REFERENCES = (
+    *common_io.REFERENCES,
+    *xcom_s3.REFERENCES,
+    *astronomer.REFERENCES,
+    *s3_url.REFERENCES,
+)
+_DOCUMENTS = (*own.DOCUMENTS, *dict_forms.DOCUMENTS)
+_KEYS = (
+    *own.KEYS,
+    *common_io.ATTEMPT_KEYS,
+    *xcom_s3.KEYS,
+    *astronomer.KEYS,
+    *s3_url.KEYS,
+    # Last, because a uuid below three folders is the least that any layout shows.
+    *common_io.KEYS,
+)
+BUILT_IN = (
+    own.NAME,
+    common_io.ATTEMPT,
+    common_io.NAME,
+    xcom_s3.BUCKET,
+    xcom_s3.RUN,
+    xcom_s3.FLAT,
+    astronomer.NAME,
+    dict_forms.NAME,
+    s3_url.URL,
+    s3_url.BARE,
+)
+"""Names of the built-in dialects, the most specific first."""
+
+_CERTAINTY: dict[Confidence, int] = {"ambiguous": 0, "configured": 1, "exact": 2}
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_RESERVED = re.compile(r"(?:^|/)" + re.escape(RESERVED_FOLDER))
+
+
+class DialectRegistry:
+    """Answers the questions of `interface.Dialects`. Rules of the configuration are asked before the built-ins.
+
+    Raises UsageError for a rule that is wrong, or that has the name of another dialect.
+    """
+
+    def __init__(self, rules: Sequence[DialectRule] = ()) -> None:
+        names = [rule.name for rule in rules]
+        for position, name in enumerate(names):
+            if name in BUILT_IN or name in names[:position]:
+                raise UsageError(
+                    f"dialect {name!r} is defined twice"
+                    if name not in BUILT_IN
+                    else f"dialect {name!r} is built in",
+                    hint="give the [[dialect]] table another name",
+                )
+        compiled = [compile_rule(rule) for rule in rules]
+        self._names = [*names, *BUILT_IN]
+        references = [*(rule.reference for rule in compiled if rule.reference is not None), *_REFERENCES]
+        self._references = [(pattern, _compile(pattern.pattern)) for pattern in references]
+        self._keys = (*(rule.key for rule in compiled if rule.key is not None), *_KEYS)
+        self._compiled_keys = [(pattern, _compile(pattern.pattern)) for pattern in self._keys]
+        # A rule may ask for any string: then no value can be passed over unread.
+        self._built_ins_only = not any(rule.reference for rule in compiled)
+
+    def names(self) -> list[str]:
+        """Names of the dialects, in the order in which they are asked."""
+        return list(self._names)
+
+    def references(self, raw: bytes | None, roots: Sequence[Root]) -> list[Reference]:
+        """Every reference in a stored value, in the order in which they stand there, each once.
+
+        Those in pickles, in broken bytes and inside of longer texts are ambiguous. Never fails.
+        """
+        if raw is None or (self._built_ins_only and not may_hold_reference(raw)):
+            return []
+        match values.decode(raw):
+            case values.Json(value):
+                return _each_once(self._in_json(value, roots))
+            case values.Pickled(payload):
+                parts = (part for text in strings_of_pickle(payload) for part in parts_of(text))
+                return _each_once(_doubted(self._in_parts(parts, roots)))
+            case values.Opaque(payload):
+                return _each_once(self._in_text(values.search_text(payload), roots))
+            case _:
+                return []
+
+    def reference_of(self, text: str, roots: Sequence[Root]) -> Reference | None:
+        """The likeliest reading of one reference: a string as it is stored, its JSON, or the JSON object of a reference."""
+        for layer in values.layers(text):
+            found = None
+            if isinstance(layer, str):
+                found = self._of_string(layer, roots)
+            elif isinstance(layer, dict):
+                found = next(_of_document(layer, roots), None)
+            if found is not None:
+                return found
+        return None
+
+    def claim(self, key: str) -> Claim | None:
+        """The first dialect's claim on a key; None for what no backend is known to write, and in the tool's own folder."""
+        if _RESERVED.search(key):
+            return None
+        for pattern, compiled in self._compiled_keys:
+            if match := compiled.search(key):
+                return _claim(pattern, match.groupdict(), key)
+        return None
+
+    def key_patterns(self) -> Sequence[KeyPattern]:
+        """The patterns behind `claim`, in order. They do not know the tool's own folder: leave it out before."""
+        return self._keys
+
+    def _in_json(self, value: Any, roots: Sequence[Root]) -> Iterator[Reference]:
+        return self._in_parts(parts_of(value), roots)
+
+    def _in_parts(self, parts: Iterable[str | dict[str, Any]], roots: Sequence[Root]) -> Iterator[Reference]:
+        for part in parts:
+            if isinstance(part, dict):
+                yield from _of_document(part, roots)
+                continue
+            found = self._of_string(part, roots)
+            if found is not None:
+                yield found
+            # An address with text behind it reads as one long key: take it for a text as well.
+            if found is None or found.confidence == "ambiguous":
+                yield from self._in_text(part, roots)
+
+    def _in_text(self, text: str, roots: Sequence[Root]) -> Iterator[Reference]:
+        found = (self._of_string(candidate, roots) for candidate in embedded_in(text))
+        return _doubted(reference for reference in found if reference is not None)
+
+    def _of_string(self, text: str, roots: Sequence[Root]) -> Reference | None:
+        """The first pattern's reading, with the addresses of all others behind its own."""
+        first: Reference | None = None
+        addresses: dict[ObjectAddress, None] = {}
+        for pattern, compiled in self._references:
+            match = compiled.match(text)
+            if match is None:
+                continue
+            groups = match.groupdict()
+            found = _addresses(
+                groups.get("bucket") or pattern.bucket, pattern.key_prefix + groups["key"], roots
+            )
+            if not _counts(pattern, found, roots):
+                continue
+            addresses.update(dict.fromkeys(found))
+            if first is None:
+                first = Reference(
+                    pattern.dialect,
+                    text,
+                    (),
+                    pattern.confidence,
+                    codec=pattern.codec or codec_of_key(groups["key"]),
+                    root=_root(pattern, groups),
+                )
+        return None if first is None else replace(first, addresses=tuple(addresses))
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    # Python's `$` also matches before a last newline, RE2's does not; and RE2's classes know ASCII only.
+    return re.compile(pattern[:-1] + r"\Z", re.ASCII)
+
+
+def _addresses(bucket: str | None, key: str, roots: Sequence[Root]) -> list[ObjectAddress]:
+    """The object, or all that it may be: at the top of each root's bucket and under the root's prefix."""
+    if bucket is not None:
+        return [ObjectAddress(bucket, key)]
+    either = [address for root in roots for address in (ObjectAddress(root.bucket, key), root.at(key))]
+    return list(dict.fromkeys(either))
+
+
+def _counts(pattern: ReferencePattern, addresses: Sequence[ObjectAddress], roots: Sequence[Root]) -> bool:
+    match pattern.only_in:
+        case "bucket of a root":
+            return any(root.bucket == address.bucket for root in roots for address in addresses)
+        case "root":
+            return any(root.contains(address) for root in roots for address in addresses)
+        case _:
+            return True
+
+
+def _root(pattern: ReferencePattern, groups: dict[str, str | None]) -> Root | None:
+    bucket = groups.get("bucket") or pattern.bucket
+    if bucket is None or pattern.shows_root == "no":
+        return None
+    return Root(bucket, (groups["prefix"] or "") if pattern.shows_root == "prefix" else pattern.key_prefix)
+
+
+def _of_document(document: dict[str, Any], roots: Sequence[Root]) -> Iterator[Reference]:
+    """The reference that a JSON object is, as the first form reads it that fits."""
+    for form in _DOCUMENTS:
+        if not all(_member_fits(document, name, wanted) for name, wanted in form.members.items()):
+            continue
+        found = _read_document(form, document, roots)
+        if found is not None:
+            yield found
+            return
+
+
+def _member_fits(document: dict[str, Any], name: str, wanted: Any) -> bool:
+    if wanted is None:
+        return name in document
+    found = document.get(name)
+    # `True == 1` in Python, but not in JSON.
+    return type(found) is type(wanted) and bool(found == wanted)
+
+
+def _read_document(
+    form: DocumentPattern, document: dict[str, Any], roots: Sequence[Root]
+) -> Reference | None:
+    text = document.get(form.address)
+    bucket = document.get(form.bucket) if form.bucket else None
+    if not isinstance(text, str) or not text or (form.bucket and not (isinstance(bucket, str) and bucket)):
+        return None
+    confidence = form.confidence
+    if "://" in text:
+        try:
+            addresses = [ObjectAddress.parse(text)]
+        except UsageError:
+            return None
+        confidence = "exact" if confidence == "configured" else confidence
+    else:
+        addresses = _addresses(bucket, text, roots)
+    root = None
+    if form.root_pattern and addresses and (match := _compile(form.root_pattern).match(addresses[0].key)):
+        root = Root(addresses[0].bucket, match.group("prefix"))
+    codec = document.get(form.codec_member) if form.codec_member else None
+    size = document.get(form.size_member) if form.size_member else None
+    sha256 = document.get(form.sha256_member) if form.sha256_member else None
+    return Reference(
+        form.dialect,
+        text,
+        tuple(addresses),
+        confidence,
+        codec=codec if isinstance(codec, str) else form.codec or codec_of_key(text),
+        size=size if type(size) is int and size >= 0 else None,
+        sha256=sha256.lower() if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
+        root=root,
+    )
+
+
+def _doubted(references: Iterable[Reference]) -> Iterator[Reference]:
+    """The same references, none of them more than ambiguous."""
+    return (replace(reference, confidence="ambiguous") for reference in references)
+
+
+def _each_once(references: Iterable[Reference]) -> list[Reference]:
+    """One reference per set of objects, the most certain one, in the place where the first stood."""
+    kept: dict[object, Reference] = {}
+    for reference in references:
+        identity = reference.addresses or reference.text
+        known = kept.get(identity)
+        if known is None or _CERTAINTY[reference.confidence] > _CERTAINTY[known.confidence]:
+            kept[identity] = reference
+    return list(kept.values())
+
+
+def _claim(pattern: KeyPattern, groups: dict[str, str | None], key: str) -> Claim:
+    def coordinate(name: str) -> str | None:
+        text = groups.get(name)
+        if text is None or not pattern.quoted:
+            return text
+        if pattern.dialect == own.NAME and own.CUT_OR_ABSENT in text:
+            return None
+        return unquote(text, errors="replace")
+
+    map_index = groups.get("map_index")
+    return Claim(
+        pattern.dialect,
+        groups.get("unique"),
+        dag_id=coordinate("dag_id"),
+        run_id=coordinate("run_id"),
+        task_id=coordinate("task_id"),
+        map_index=int(map_index) if map_index is not None else None,
+        key=coordinate("key"),
+        codec=pattern.codec or codec_of_key(key),
+    )

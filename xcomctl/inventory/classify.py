@@ -1,0 +1,65 @@
+"""Judge an inventory: which rows may go, and with them the state of every object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from xcomctl.inventory.build import Inventory
+from xcomctl.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts of an inventory by state. `bytes_reclaimed` are those of the objects that a plan deletes."""
+
+    rows_scanned: int
+    rows_expired: int
+    rows_dangling: int
+    objects_scanned: int
+    objects_live: int
+    objects_expired: int
+    objects_orphaned: int
+    objects_recent: int
+    objects_foreign: int
+    bytes_reclaimed: int
+
+
+def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: datetime) -> None:
+    """Fill `expiring_rows` (row_id, reason) and `object_states` (object_id, state, reason, in_scope).
+
+    `now` is the database's clock, for the ages of rows; `cutoff` is on the store's clock: an unreferenced object
+    that is not older is `recent`.
+    """
+    query, parameters = policy.expiring_rows_sql(now)
+    inventory.sql.execute(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
+    inventory.run_script("states.sql", {"cutoff": cutoff.replace(tzinfo=None), "scope": policy.dag})
+
+
+def totals(inventory: Inventory) -> Totals:
+    """Count what `classify` and `confirm_dangling` found. Orphaned and recent objects outside the scope do not count."""
+    states = dict(
+        inventory.sql.execute(
+            "SELECT state, count(*) FROM object_states"
+            " WHERE in_scope OR state NOT IN ('orphaned', 'recent') GROUP BY state"
+        ).fetchall()
+    )
+    return Totals(
+        rows_scanned=count(inventory, "SELECT count(*) FROM rows WHERE NOT archived"),
+        rows_expired=count(inventory, "SELECT count(*) FROM expiring_rows"),
+        rows_dangling=count(inventory, "SELECT count(DISTINCT row_id) FROM dangling_rows"),
+        objects_scanned=count(inventory, "SELECT count(*) FROM objects"),
+        objects_live=states.get("live", 0),
+        objects_expired=states.get("expired", 0),
+        objects_orphaned=states.get("orphaned", 0),
+        objects_recent=states.get("recent", 0),
+        objects_foreign=states.get("foreign", 0),
+        bytes_reclaimed=0,
+    )
+
+
+def count(inventory: Inventory, query: str, parameters: dict[str, Any] | None = None) -> int:
+    """The one number that a query gives; NULL is 0."""
+    found = inventory.sql.execute(query, parameters).fetchone()
+    return int(found[0] or 0) if found else 0

@@ -1,0 +1,25 @@
+-- The state of every object, from the rows that keep it. Parameters: $cutoff, $scope (glob on the DAG, or NULL).
+
+CREATE OR REPLACE TABLE object_states AS
+WITH keeping AS (
+    SELECT
+        l.object_id,
+        bool_or(e.row_id IS NULL) AS kept,                  -- some row that stays
+        bool_or(e.row_id IS NOT NULL AND l.exact) AS named, -- some row that goes means just this object
+        any_value(e.reason) AS reason
+    FROM links l LEFT JOIN expiring_rows e USING (row_id)
+    GROUP BY l.object_id
+)
+SELECT
+    o.object_id,
+    CASE
+        WHEN k.kept THEN 'live'
+        WHEN k.object_id IS NOT NULL AND (k.named OR o.dialect IS NOT NULL) THEN 'expired'
+        WHEN o.dialect IS NULL THEN 'foreign'
+        WHEN o.last_modified > $cutoff THEN 'recent'
+        ELSE 'orphaned'
+    END AS state,
+    k.reason,
+    -- Without a DAG in its key an object is out of the scope of one DAG: whose it is cannot be told.
+    $scope IS NULL OR coalesce(o.dag_id GLOB $scope, false) AS in_scope
+FROM objects o LEFT JOIN keeping k USING (object_id);

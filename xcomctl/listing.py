@@ -1,0 +1,272 @@
+"""The operation behind `ls`: rows joined to the few objects at hand. No inventory, and no store unless it is needed.
+
+A value *is* a reference if it consists of one (a string, or a dict that names an object); a reference deeper inside
+a value leaves that value where it is, in the database.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Literal, TypeVar
+
+from xcomctl.dialects.interface import Dialects, Reference
+from xcomctl.errors import NotFoundError, StoreError
+from xcomctl.metadata.interface import Selection, SortField, Source
+from xcomctl.models import ObjectAddress, Root, Row
+from xcomctl.stores.interface import ObjectInfo, StoreErrorInfo
+from xcomctl.values import Json, Null, Pickled, decode, layers
+
+_BATCH = 200
+"""Rows that are looked at together; their objects are asked for in parallel."""
+
+_RUNS_COMPARED = 1000
+
+_SUFFIX = re.compile(r"[^/]\.((?:[A-Za-z]\w{1,7}\.)?[A-Za-z]\w{1,7})$")
+
+T = TypeVar("T")
+
+ListingSort = Literal["age", "size", "dag", "run", "task", "key"]
+
+StatMany = Callable[[Sequence[ObjectAddress]], Sequence[ObjectInfo | StoreErrorInfo | None]]
+
+_NOT_ASKED = StoreErrorInfo("not asked")
+
+_Found = tuple[ObjectAddress | None, ObjectInfo | StoreErrorInfo | None]
+
+_SORTS: dict[ListingSort, SortField] = {
+    "age": "written_at",
+    "dag": "dag_id",
+    "run": "run_id",
+    "task": "task_id",
+    "key": "key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row with what is known of its payload.
+
+    `lives`: in the database itself; in S3; `missing` if the store has no such object; `unresolved` if no root
+    says in which bucket it is. `size` in bytes is None where only the store knows it and was not asked, or did not
+    answer. `type` is the name of a Python type or class, or of a codec. `address` is the object's.
+    """
+
+    row: Row
+    lives: Literal["database", "s3", "missing", "unresolved"]
+    size: int | None
+    type: str | None
+    reference: Reference | None = None
+    address: ObjectAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to list. `limit` None means all; `min_size` in bytes leaves out what is smaller or of unknown size."""
+
+    selection: Selection
+    sort: ListingSort = "age"
+    limit: int | None = None
+    min_size: int | None = None
+
+
+class Listing:
+    """One listing: iterate over it once, then ask what was left out and what went wrong."""
+
+    def __init__(
+        self,
+        source: Source,
+        dialects: Dialects,
+        roots: Sequence[Root],
+        query: Query,
+        stat_many: StatMany | None,
+    ) -> None:
+        """`stat_many` describes objects in parallel, as `Store.stat_many`; None never asks a store."""
+        self._source = source
+        self._dialects = dialects
+        self._roots = roots
+        self._query = query
+        self._stat_many = stat_many
+        self.count = 0
+        """Entries that were given."""
+        self.unresolved = 0
+        """Entries given whose reference needs a root to be resolved."""
+        self.cut = False
+        """Whether there are more entries than the limit."""
+        self.left_out = 0
+        """Entries that `min_size` left out because their size is unknown."""
+        self.problems: list[StoreErrorInfo] = []
+        """Why objects could not be described, each cause once."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries, in order. Raises SourceError, and NotFoundError for a DAG or run that is unknown."""
+        for entry in self._sorted():
+            self.count += 1
+            self.unresolved += entry.lives == "unresolved"
+            yield entry
+        if not self.count:
+            _check_names(self._source, self._query.selection)
+
+    def _sorted(self) -> Iterator[Entry]:
+        query = self._query
+        if query.sort == "size":
+            entries = self._large_enough(self._entries(self._source.rows(query.selection)))
+            if query.limit is None:
+                return iter(sorted(entries, key=_size_or_less, reverse=True))
+            # One more than is shown tells whether there are more.
+            largest = heapq.nlargest(query.limit + 1, entries, key=_size_or_less)
+            return self._limited(iter(largest))
+        rows_needed = None if query.limit is None or query.min_size is not None else query.limit + 1
+        rows = self._source.rows(
+            query.selection, sort=_SORTS[query.sort], descending=query.sort == "age", limit=rows_needed
+        )
+        if query.min_size is None:
+            return self._entries(self._limited(rows))
+        return self._limited(self._large_enough(self._entries(rows)))
+
+    def _limited(self, items: Iterator[T]) -> Iterator[T]:
+        for number, item in enumerate(items):
+            if number == self._query.limit:
+                self.cut = True
+                return
+            yield item
+
+    def _large_enough(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        least = self._query.min_size
+        for entry in entries:
+            if least is None or (entry.size is not None and entry.size >= least):
+                yield entry
+            elif entry.size is None:
+                self.left_out += 1
+
+    def _entries(self, rows: Iterator[Row]) -> Iterator[Entry]:
+        while batch := list(islice(rows, _BATCH)):
+            references = [own_reference(row.raw, self._dialects, self._roots) for row in batch]
+            found = self._find(references)
+            for row, reference, (address, info) in zip(batch, references, found, strict=True):
+                yield _entry(row, reference, address, info)
+
+    def _find(self, references: Sequence[Reference | None]) -> list[_Found]:
+        """Where each reference's object is and what the store says of it, asking only where that tells something."""
+        found: list[_Found] = [
+            (reference.addresses[0] if reference and reference.addresses else None, _NOT_ASKED)
+            for reference in references
+        ]
+        open_ = [
+            at
+            for at, reference in enumerate(references)
+            if reference and reference.addresses and (reference.size is None or reference.confidence == "ambiguous")
+        ]
+        # A reference with several readings is asked for reading by reading, all rows together.
+        for reading in count():
+            if not open_ or self._stat_many is None:
+                break
+            addresses = [references[at].addresses[reading] for at in open_]  # type: ignore[union-attr]
+            absent = []
+            for at, address, info in zip(open_, addresses, self._ask(addresses), strict=True):
+                if info is not None:
+                    found[at] = (address, info)
+                elif reading + 1 < len(references[at].addresses):  # type: ignore[union-attr]
+                    absent.append(at)
+                else:
+                    found[at] = (references[at].addresses[0], None)  # type: ignore[union-attr]
+            open_ = absent
+        return found
+
+    def _ask(self, addresses: Sequence[ObjectAddress]) -> Sequence[ObjectInfo | StoreErrorInfo | None]:
+        assert self._stat_many is not None
+        infos: Sequence[ObjectInfo | StoreErrorInfo | None]
+        try:
+            infos = self._stat_many(addresses)
+        except StoreError as error:
+            infos = [StoreErrorInfo(str(error), error.hint)] * len(addresses)
+        failures = [info for info in infos if isinstance(info, StoreErrorInfo)]
+        self.problems += [failure for failure in dict.fromkeys(failures) if failure not in self.problems]
+        if len(failures) == len(infos):
+            # A store that answers nothing is not asked again, batch after batch, until every time-out has passed.
+            self._stat_many = None
+        return infos
+
+
+def own_reference(raw: bytes | None, dialects: Dialects, roots: Sequence[Root]) -> Reference | None:
+    """The reference that a stored value consists of; None for a value that is not one, whatever it mentions."""
+    references = dialects.references(raw, roots)
+    value = decode(raw)
+    if not references or not isinstance(value, Json):
+        return None
+    for layer in layers(value.value):
+        for reference in references:
+            if isinstance(layer, str) and reference.text == layer:
+                return reference
+            # A dict that merely mentions a URL is a value of its own.
+            if isinstance(layer, dict) and reference.confidence != "ambiguous" and reference.text in layer.values():
+                return reference
+    return None
+
+
+def _entry(
+    row: Row, reference: Reference | None, address: ObjectAddress | None, info: ObjectInfo | StoreErrorInfo | None
+) -> Entry:
+    # Text that may be a reference is one if its object is there, and otherwise the value that it looks like.
+    if reference is None or (reference.confidence == "ambiguous" and not isinstance(info, ObjectInfo)):
+        return Entry(row, "database", row.size, _type_of(row.raw), reference)
+    if address is None:
+        return Entry(row, "unresolved", reference.size, reference.codec, reference)
+    codec = reference.codec or _suffix(address)
+    if info is None:
+        return Entry(row, "missing", reference.size, codec, reference, address)
+    size = info.size if isinstance(info, ObjectInfo) else reference.size
+    return Entry(row, "s3", size, codec, reference, address)
+
+
+def _type_of(raw: bytes | None) -> str:
+    value = decode(raw)
+    if isinstance(value, Json):
+        document = value.value
+        if isinstance(document, dict) and isinstance(document.get("__classname__"), str):
+            return str(document["__classname__"])
+        return "None" if document is None else type(document).__name__
+    if isinstance(value, Pickled):
+        return "pickle"
+    return "null" if isinstance(value, Null) else "bytes"
+
+
+def _suffix(address: ObjectAddress) -> str | None:
+    found = _SUFFIX.search(address.key)
+    return found[1].lower() if found else None
+
+
+def _size_or_less(entry: Entry) -> int:
+    return -1 if entry.size is None else entry.size
+
+
+def _check_names(source: Source, selection: Selection) -> None:
+    """Nothing was found: tell a name that does not exist from a selection that happens to be empty."""
+    if selection.dag is None or _is_glob(selection.dag):
+        return
+    known = source.dag_ids()
+    if selection.dag not in known:
+        raise NotFoundError(f"there is no DAG {selection.dag!r} in the database", hint=_near(selection.dag, known))
+    if selection.run is None or _is_glob(selection.run):
+        return
+    runs = source.run_ids(selection.dag, limit=_RUNS_COMPARED)
+    if selection.run not in runs and len(runs) < _RUNS_COMPARED:
+        raise NotFoundError(
+            f"no run {selection.run!r} of {selection.dag!r} has XComs", hint=_near(selection.run, runs)
+        )
+
+
+def _is_glob(text: str) -> bool:
+    return any(char in text for char in "*?[")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are: {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else "there are none"

@@ -1,0 +1,73 @@
+"""Retention policy: which rows may go, as SQL over the inventory's rows, with the reason for every verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from xcomctl.models import TERMINAL_RUN_STATES
+from xcomctl.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may go. With neither `older_than` nor `keep_last` set by the user, nothing expires.
+
+    `older_than` is measured from the later of two times: when the row was written, and when its run ended.
+    `keep_last` counts, per DAG, the newest finished runs that have XComs; they are kept whatever their age.
+    """
+
+    older_than: timedelta | None = None
+    keep_last: int | None = None
+    dag: str | None = None
+    """Glob: only XComs of these DAGs are judged."""
+
+    @property
+    def expires_anything(self) -> bool:
+        """Whether the policy can let a row go at all."""
+        return self.older_than is not None or self.keep_last is not None
+
+    @property
+    def runs_kept(self) -> int:
+        """Newest finished runs that are kept per DAG: one unless told otherwise, because tasks pull from prior runs."""
+        return 1 if self.keep_last is None else self.keep_last
+
+    def expiring_rows_sql(self, now: datetime) -> tuple[str, dict[str, object]]:
+        """A query over `rows` (and `refs`) that gives `(row_id, reason)` of each row that may go, with parameters.
+
+        A row whose reference cannot be followed with the roots at hand stays: its going would leave an object that
+        nothing names.
+        """
+        if not self.expires_anything:
+            return "SELECT NULL::BIGINT AS row_id, NULL::VARCHAR AS reason WHERE false", {}
+        at = now.replace(tzinfo=None)
+        age = "greatest(w.written_at, coalesce(w.run_ended_at, w.written_at))"
+        states = ", ".join(f"'{state}'" for state in TERMINAL_RUN_STATES)
+        conditions = ["NOT w.archived", f"w.run_state IN ({states})", "r.place > $kept", "u.row_id IS NULL"]
+        parameters: dict[str, object] = {"kept": self.runs_kept, "now": at}
+        reason = "'expired: beyond the newest ' || $kept || ' finished runs of ' || w.dag_id"
+        if self.older_than is not None:
+            conditions.append(f"{age} < $cutoff")
+            parameters["cutoff"] = at - self.older_than
+            reason = (
+                f"'expired: ' || date_diff('day', {age}, $now) || 'd > {format_duration(self.older_than)}'"
+            )
+        if self.dag is not None:
+            conditions.append("w.dag_id GLOB $dag")
+            parameters["dag"] = self.dag
+        sql = f"""
+            WITH runs AS (
+                SELECT DISTINCT dag_id, run_id, run_at FROM rows
+                WHERE NOT archived AND run_state IN ({states}) AND coalesce(run_at, $now) <= $now
+            ), ranked AS (
+                SELECT dag_id, run_id,
+                       row_number() OVER (PARTITION BY dag_id ORDER BY run_at DESC NULLS LAST, run_id DESC) AS place
+                FROM runs
+            )
+            SELECT w.row_id, {reason} AS reason
+            FROM rows w
+            JOIN ranked r USING (dag_id, run_id)
+            LEFT JOIN unresolved_rows u ON u.row_id = w.row_id
+            WHERE {" AND ".join(conditions)}
+        """  # noqa: S608 - built from constants; every value is a parameter
+        return sql, parameters

@@ -1,0 +1,145 @@
+"""Plans, outcomes and checks as people read them: totals first, then samples, then what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from xcomctl.render.text import visible
+from xcomctl.units import format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xcomctl.apply import Outcome
+    from xcomctl.fsck import Check
+    from xcomctl.plan import ActionKind, Plan
+
+SAMPLES = 5
+"""How many findings or actions of each kind are shown; the machine formats give all."""
+
+_STATES = ("live", "expired", "orphaned", "recent", "foreign")
+
+_MEANINGS = {
+    "orphaned": "objects that no row references",
+    "dangling": "rows whose object is gone",
+    "unresolved": "rows whose object the given stores do not reach",
+    "foreign": "objects that no dialect claims; never touched",
+}
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """Totals by state, samples of the actions with their reasons, and the guards that refuse."""
+    totals = plan.totals
+    states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in _STATES)
+    _line(
+        console,
+        f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "
+        f"{totals['rows_dangling']:,} dangling",
+    )
+    _line(console, f"objects  {totals['objects_scanned']:,} scanned: {states}")
+    _samples(console, "rows to delete", "delete_row", plan)
+    _samples(console, "objects to delete", "delete_object", plan)
+    for guard in plan.refusals:
+        console.print(
+            f"refused by {guard.id}: {visible(guard.cause)}", markup=False, highlight=False, style="red"
+        )
+
+
+def plan_summary(plan: Plan) -> str:
+    """What applying the plan would delete, in one line."""
+    kinds = plan.action_counts()
+    return (
+        f"{kinds['delete_row']:,} rows and {kinds['delete_object']:,} objects"
+        f" ({format_size(plan.totals['bytes_reclaimed'])})"
+    )
+
+
+def print_outcome(console: Console, outcome: Outcome) -> None:
+    """What was deleted, what was skipped and why, what failed."""
+    reclaimed = format_size(outcome.bytes_reclaimed)
+    _line(
+        console,
+        f"deleted {outcome.rows['deleted']:,} rows and {outcome.objects['deleted']:,} objects ({reclaimed})",
+    )
+    skipped = {
+        "rows that changed since the plan": outcome.rows["changed"],
+        "rows that were gone already": outcome.rows["gone"],
+        "rows whose run is active again": outcome.rows["run_active"],
+        "objects that a row references": outcome.objects["referenced"],
+        "objects that changed since the plan": outcome.objects["changed"],
+        "objects that were gone already": outcome.objects["gone"],
+    }
+    for what, number in skipped.items():
+        if number:
+            _line(console, f"skipped {number:,} {what}")
+    if outcome.failed:
+        console.print(f"failed  {outcome.failed:,} objects", style="red", highlight=False)
+        for failure in outcome.failures:
+            _line(console, f"  {failure}")
+
+
+def print_check(console: Console, check: Check, *, samples: int) -> None:
+    """Counts and bytes by kind of finding, and samples of each."""
+    from rich.table import Table
+
+    totals = check.totals()
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("FINDING")
+    table.add_column("COUNT", justify="right")
+    table.add_column("SIZE", justify="right")
+    table.add_column("MEANING")
+    summary = check.summary()
+    for kind in summary:
+        rows_only = kind.kind in ("dangling", "unresolved")
+        size = "" if rows_only else format_size(kind.bytes)
+        table.add_row(kind.kind, f"{kind.count:,}", size, _MEANINGS[kind.kind])
+    _line(
+        console,
+        f"{totals.rows_scanned:,} rows, {totals.objects_scanned:,} objects: {totals.objects_live:,} live,"
+        f" {totals.objects_recent:,} recent",
+    )
+    console.print(table)
+    for kind in summary:
+        if kind.count and samples:
+            records = list(check.findings(kind.kind, limit=samples))
+            _list(console, kind.kind, (_finding(record) for record in records), kind.count - len(records))
+
+
+def _samples(console: Console, title: str, action: ActionKind, plan: Plan) -> None:
+    number = plan.action_counts()[action]
+    if not number:
+        return
+    records = plan.samples(action, SAMPLES)
+    _list(console, title, (_action(record) for record in records), number - len(records))
+
+
+def _list(console: Console, title: str, lines: Iterable[str], more: int) -> None:
+    console.print()
+    _line(console, f"{title}:")
+    for line in lines:
+        _line(console, f"  {line}")
+    if more > 0:
+        _line(console, f"  ... and {more:,} more (-o ndjson lists all)")
+
+
+def _action(record: Mapping[str, Any]) -> str:
+    name = record["uri"] if record["action"] == "delete_object" else ref_of(record)
+    return f"{name}  {format_size(record['size'])}  {record['reason']}"
+
+
+def _finding(record: Mapping[str, Any]) -> str:
+    if record["finding"] in ("dangling", "unresolved"):
+        return f"{ref_of(record)}  {record['uri']}"
+    return f"{record['uri']}  {format_size(record['size'])}  {record['last_modified']}"
+
+
+def ref_of(record: Mapping[str, Any]) -> str:
+    """The coordinates of a record as `dag/run/task[3]:key`."""
+    index = "" if record["map_index"] in (None, -1) else f"[{record['map_index']}]"
+    return f"{record['dag_id']}/{record['run_id']}/{record['task_id']}{index}:{record['key']}"
+
+
+def _line(console: Console, text: str) -> None:
+    # Soft-wrapped: a URI that is cut cannot be pasted.
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)

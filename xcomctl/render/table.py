@@ -1,0 +1,81 @@
+"""Tables for people: fitted to a terminal, whole everywhere else, and safe to look at whatever the data holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from xcomctl.render.columns import Column, Fit, T, machine
+from xcomctl.render.text import visible
+
+_BLOCK = 1000
+"""The widths of a table are those of its first rows, so that a long one can be written as it comes."""
+
+_GAP = "  "
+_NARROWEST = 6
+_ABSENT = "-"
+
+
+def write_table(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
+    """Write a table. On a terminal it is as wide as that at most; elsewhere no value is cut. No items, no head."""
+    rows = ([_text(column, item) for column in columns] for item in items)
+    first = list(islice(rows, _BLOCK))
+    if not first:
+        return
+    heads = [column.title or column.name.upper() for column in columns]
+    widths = [max(cell_len(row[at]) for row in [heads, *first]) for at in range(len(columns))]
+    # Colour, width and NO_COLOR are rich's to find out.
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        widths = _fitted(widths, columns, console.width)
+    for number, row in enumerate(chain([heads], first, rows)):
+        line = _GAP.join(_cells(row, columns, widths, cut=console.is_terminal)).rstrip()
+        if number == 0:
+            console.print(Text(line, style="bold"), no_wrap=True, overflow="ignore", crop=False)
+        else:
+            stream.write(line + "\n")
+
+
+def _text(column: Column[T], item: T) -> str:
+    if column.human is not None:
+        return visible(column.human(item)) or _ABSENT
+    value = machine(column.value(item))
+    if value is None or value == "":
+        return _ABSENT
+    return visible(str(value))
+
+
+def _fitted(widths: Sequence[int], columns: Sequence[Column[T]], width: int) -> list[int]:
+    """Widths whose sum is at most `width`, if cutting can do that: the widest that may be cut is cut first."""
+    fitted = list(widths)
+    excess = sum(fitted) + len(_GAP) * (len(fitted) - 1) - width
+    elastic = [at for at, column in enumerate(columns) if column.fit is not Fit.whole]
+    while excess > 0:
+        widest = max(elastic, key=lambda at: fitted[at], default=None)
+        if widest is None or fitted[widest] <= _NARROWEST:
+            break
+        fitted[widest] -= 1
+        excess -= 1
+    return fitted
+
+
+def _cells(
+    row: Sequence[str], columns: Sequence[Column[T]], widths: Sequence[int], *, cut: bool
+) -> Iterator[str]:
+    for text, column, width in zip(row, columns, widths, strict=True):
+        shown = _cut(text, width, column.fit) if cut and column.fit is not Fit.whole else text
+        padding = " " * max(0, width - cell_len(shown))
+        yield padding + shown if column.number else shown + padding
+
+
+def _cut(text: str, width: int, fit: Fit) -> str:
+    if cell_len(text) <= width:
+        return text
+    tail = (width - 1) // 2 if fit is Fit.middle else 0
+    end = text[len(text) - tail :] if tail else ""
+    return set_cell_size(text, max(0, width - 1 - cell_len(end))).rstrip() + "…" + end
