@@ -1,7 +1,7 @@
-"""Airflow's own settings, read as Airflow reads them but without importing it: environment, `_CMD`, `airflow.cfg`.
+"""Airflow's own settings (environment, `_CMD`, `airflow.cfg`), read as Airflow reads them, without importing it.
 
-Order, as in Airflow: the variable, its `_CMD`, its `_SECRET`, then the same for the deprecated section; then the
-file's value, its `_cmd` and its `_secret`. What needs Airflow itself (a secrets backend) is an error that says so.
+Order, as in Airflow: the variable, its `_CMD`, its `_SECRET`, then the same for the deprecated section; then
+the file's value, its `_cmd` and its `_secret`. What needs a secrets backend of Airflow is an error that says so.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class AirflowSettings:
         self.file = self._path(named) if named else self.home / "airflow.cfg"
 
     def get(self, section: str, option: str, *, deprecated: tuple[str, ...] = ()) -> AirflowValue | None:
-        """A setting, or None where Airflow's default applies. `deprecated` are sections that it once lived in.
+        """A setting, or None where Airflow's default applies. `deprecated` are sections it once lived in.
 
-        Runs the command of a `_CMD` setting if that is what comes first. Raises UsageError where the command fails,
-        the setting is a `_SECRET`, or the file cannot be read.
+        Runs the command of a `_CMD` setting if that is what comes first. Raises UsageError where the command
+        fails, the setting is a `_SECRET`, or the file cannot be read.
         """
         sections = (section, *deprecated)
         # Lazily: what comes later must not run a command or fail once there is a value.
@@ -61,7 +61,8 @@ class AirflowSettings:
 
     def _from_environment(self, sections: tuple[str, ...], option: str) -> Iterator[AirflowValue]:
         for section in sections:
-            name = f"AIRFLOW__{section}__{option}".upper()
+            # A dot, as in common.io, cannot stand in the name of a variable.
+            name = f"AIRFLOW__{section.replace('.', '_')}__{option}".upper()
             if value := self._environ.get(name):
                 yield AirflowValue(self._expand(value), name)
             if command := self._environ.get(f"{name}_CMD"):
@@ -94,7 +95,7 @@ class AirflowSettings:
         except FileNotFoundError:
             pass
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
-            # An OSError's own text repeats the path; a parser's text would quote the line, which may hold a password.
+            # The parser's own text would quote the line, which may hold a password.
             cause = error.strerror if isinstance(error, OSError) else type(error).__name__
             raise UsageError(
                 f"Airflow's settings {self.file} cannot be read: {cause}",
@@ -120,7 +121,7 @@ class AirflowSettings:
 
 
 def _output_of(command: str, origin: str) -> str:
-    """What a `_CMD` setting's command prints, without its trailing line end. Neither it nor its output is shown."""
+    """What the command of a `_CMD` setting prints, stripped. Neither the command nor its output is shown."""
     try:
         # Split and run without a shell, as Airflow does.
         done = subprocess.run(  # noqa: S603 - the user configured this command for this purpose

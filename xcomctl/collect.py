@@ -21,7 +21,7 @@ from xcomctl.models import Root
 from xcomctl.plan import Plan
 from xcomctl.policy import Policy
 from xcomctl.stores.interface import Store
-from xcomctl.units import format_duration
+from xcomctl.units import exact_duration
 
 LEAST_MIN_AGE = timedelta(hours=1)
 """A grace period below this needs the user's word that no task is running."""
@@ -49,11 +49,11 @@ class Scope:
         return {
             "roots": [root.uri for root in self.roots],
             "dag": self.policy.dag,
-            "older_than": None if older_than is None else format_duration(older_than),
+            "older_than": None if older_than is None else exact_duration(older_than),
             "keep_last": self.policy.runs_kept,
             "orphans": self.orphans,
             "ignore_archives": self.ignore_archives,
-            "min_age": format_duration(self.min_age),
+            "min_age": exact_duration(self.min_age),
         }
 
 

@@ -54,7 +54,7 @@ class Setting(Generic[T]):
 
 
 class Configuration:
-    """The settings of one run. Each is looked up when it is asked for, so that what is not needed is not required."""
+    """The settings of one run. Each is looked up when asked for: what is not needed is not required."""
 
     def __init__(self, flags: Flags, environ: Mapping[str, str] | None = None) -> None:
         self._flags = flags
@@ -94,7 +94,7 @@ class Configuration:
         return Setting(None, "default")
 
     def stores(self) -> Setting[tuple[Root, ...]]:
-        """Roots under which XCom objects are ours; empty where nobody names one. Raises UsageError for a bad address."""
+        """Roots under which XCom objects are ours, maybe none. Raises UsageError for a bad address."""
         named = self._named_stores()
         return Setting(_roots(named.value, named.origin), named.origin)
 
@@ -118,8 +118,9 @@ class Configuration:
 
     def profile(self) -> Setting[str | None]:
         """Name of the profile in use. Raises UsageError if the configuration file has none of that name."""
+        setting: Setting[str]
         if self._flags.profile is not None:
-            setting = Setting[str | None](self._flags.profile, "--profile")
+            setting = Setting(self._flags.profile, "--profile")
         elif name := self._environ.get("XCOMCTL_PROFILE"):
             setting = Setting(name, "XCOMCTL_PROFILE")
         else:

@@ -1,4 +1,4 @@
-"""The configuration file `xcomctl.toml`: settings at the top level, in `[profile.NAME]`, and `[[dialect]]` rules.
+"""The configuration file `xcomctl.toml`: settings at the top and in `[profile.NAME]`, and `[[dialect]]` rules.
 
 Every error names the file and the key.
 """
@@ -93,7 +93,7 @@ def _rules(tables: list[dict[str, Any]], path: Path) -> tuple[DialectRule, ...]:
 def _convert(
     table: dict[str, Any], kind: type[T], path: Path, prefix: str, *, also: tuple[str, ...] = ()
 ) -> T:
-    """A table as the dataclass `kind`. `prefix` is the table's place in the file; `also` are keys read elsewhere."""
+    """A table as the dataclass `kind`. `prefix` is its place in the file; `also` are keys read elsewhere."""
     import msgspec
 
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -109,6 +109,10 @@ def _convert(
         cause, _, place = str(error).replace("`", "").partition(" - at ")
         key = prefix + place.removeprefix("$").removeprefix(".")
         cause = cause[:1].lower() + cause[1:]
-        raise UsageError(
-            f"{path}: {key.rstrip('.')}: {cause}", hint="docs: README, section on configuration"
-        ) from error
+        raise UsageError(f"{path}: {key.rstrip('.')}: {cause}", hint=_hint(cause)) from error
+
+
+def _hint(cause: str) -> str:
+    if "array" in cause:
+        return 'write a list: ["s3://bucket/prefix"]'
+    return "write it in quotes" if "expected str" in cause else "write the missing line"

@@ -152,36 +152,33 @@ class Listing:
 
     def _find(self, references: Sequence[Reference | None]) -> list[_Found]:
         """Where each reference's object is and what the store says of it, asking only where that tells something."""
-        found: list[_Found] = [
-            (reference.addresses[0] if reference and reference.addresses else None, _NOT_ASKED)
-            for reference in references
-        ]
+        readings = [() if reference is None else reference.addresses for reference in references]
+        found: list[_Found] = [(addresses[0] if addresses else None, _NOT_ASKED) for addresses in readings]
         open_ = [
-            at
-            for at, reference in enumerate(references)
-            if reference and reference.addresses and (reference.size is None or reference.confidence == "ambiguous")
+            at for at, reference in enumerate(references) if reference is not None and _is_open(reference)
         ]
         # A reference with several readings is asked for reading by reading, all rows together.
-        for reading in count():
+        for number in count():
             if not open_ or self._stat_many is None:
                 break
-            addresses = [references[at].addresses[reading] for at in open_]  # type: ignore[union-attr]
+            infos = self._ask(self._stat_many, [readings[at][number] for at in open_])
             absent = []
-            for at, address, info in zip(open_, addresses, self._ask(addresses), strict=True):
+            for at, info in zip(open_, infos, strict=True):
                 if info is not None:
-                    found[at] = (address, info)
-                elif reading + 1 < len(references[at].addresses):  # type: ignore[union-attr]
+                    found[at] = (readings[at][number], info)
+                elif number + 1 < len(readings[at]):
                     absent.append(at)
                 else:
-                    found[at] = (references[at].addresses[0], None)  # type: ignore[union-attr]
+                    found[at] = (readings[at][0], None)
             open_ = absent
         return found
 
-    def _ask(self, addresses: Sequence[ObjectAddress]) -> Sequence[ObjectInfo | StoreErrorInfo | None]:
-        assert self._stat_many is not None
+    def _ask(
+        self, stat_many: StatMany, addresses: Sequence[ObjectAddress]
+    ) -> Sequence[ObjectInfo | StoreErrorInfo | None]:
         infos: Sequence[ObjectInfo | StoreErrorInfo | None]
         try:
-            infos = self._stat_many(addresses)
+            infos = stat_many(addresses)
         except StoreError as error:
             infos = [StoreErrorInfo(str(error), error.hint)] * len(addresses)
         failures = [info for info in infos if isinstance(info, StoreErrorInfo)]
@@ -203,13 +200,25 @@ def own_reference(raw: bytes | None, dialects: Dialects, roots: Sequence[Root]) 
             if isinstance(layer, str) and reference.text == layer:
                 return reference
             # A dict that merely mentions a URL is a value of its own.
-            if isinstance(layer, dict) and reference.confidence != "ambiguous" and reference.text in layer.values():
+            if (
+                isinstance(layer, dict)
+                and reference.confidence != "ambiguous"
+                and reference.text in layer.values()
+            ):
                 return reference
     return None
 
 
+def _is_open(reference: Reference) -> bool:
+    """Whether the store can tell something that the reference does not."""
+    return bool(reference.addresses) and (reference.size is None or reference.confidence == "ambiguous")
+
+
 def _entry(
-    row: Row, reference: Reference | None, address: ObjectAddress | None, info: ObjectInfo | StoreErrorInfo | None
+    row: Row,
+    reference: Reference | None,
+    address: ObjectAddress | None,
+    info: ObjectInfo | StoreErrorInfo | None,
 ) -> Entry:
     # Text that may be a reference is one if its object is there, and otherwise the value that it looks like.
     if reference is None or (reference.confidence == "ambiguous" and not isinstance(info, ObjectInfo)):
@@ -250,7 +259,9 @@ def _check_names(source: Source, selection: Selection) -> None:
         return
     known = source.dag_ids()
     if selection.dag not in known:
-        raise NotFoundError(f"there is no DAG {selection.dag!r} in the database", hint=_near(selection.dag, known))
+        raise NotFoundError(
+            f"there is no DAG {selection.dag!r} in the database", hint=_near(selection.dag, known)
+        )
     if selection.run is None or _is_glob(selection.run):
         return
     runs = source.run_ids(selection.dag, limit=_RUNS_COMPARED)
@@ -269,4 +280,8 @@ def _near(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"there are: {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else "there are none"
+    return (
+        f"there are: {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
+        if names
+        else "there are none"
+    )

@@ -15,7 +15,7 @@ _SECRET_PARAMETER = re.compile(
 
 
 def mask_url(url: str) -> str:
-    """`url` with the password, and the values of query parameters that sound like secrets, replaced by `***`."""
+    """`url` with its password, and query parameters that sound like secrets, replaced by `***`."""
     masked, found = _WELL_FORMED.subn(rf"\g<1>:{MASK}@", url)
     if not found:
         masked = _CARELESS.sub(rf"\g<1>:{MASK}@", url)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xcomctl.models import TERMINAL_RUN_STATES
-from xcomctl.units import format_duration
+from xcomctl.units import exact_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,16 @@ class Policy:
             conditions.append(f"{age} < $cutoff")
             parameters["cutoff"] = at - self.older_than
             reason = (
-                f"'expired: ' || date_diff('day', {age}, $now) || 'd > {format_duration(self.older_than)}'"
+                f"'expired: ' || format('{{:.1f}}', epoch($now - {age}) / 86400) || 'd > {exact_duration(self.older_than)}'"
             )
         if self.dag is not None:
             conditions.append("w.dag_id GLOB $dag")
             parameters["dag"] = self.dag
         sql = f"""
             WITH runs AS (
-                SELECT DISTINCT dag_id, run_id, run_at FROM rows
+                SELECT dag_id, run_id, max(run_at) AS run_at FROM rows
                 WHERE NOT archived AND run_state IN ({states}) AND coalesce(run_at, $now) <= $now
+                GROUP BY dag_id, run_id
             ), ranked AS (
                 SELECT dag_id, run_id,
                        row_number() OVER (PARTITION BY dag_id ORDER BY run_at DESC NULLS LAST, run_id DESC) AS place

@@ -42,6 +42,17 @@ def format_duration(duration: timedelta) -> str:
     return f"{seconds}s"
 
 
+def exact_duration(duration: timedelta) -> str:
+    """The duration as `parse_duration` reads it back, whole seconds: `30d`, `1d12h`, `90m` as `1h30m`, `0s`."""
+    rest = int(duration.total_seconds())
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"
+
+
 def parse_size(text: str) -> int:
     """Read `1.5GiB`, `10MB`, `512`, `4K` as bytes. `K`, `KB` are 1000, `Ki`, `KiB` are 1024. Raises UsageError."""
     match = _SIZE.fullmatch(text.strip())

@@ -1,4 +1,4 @@
-"""Composition root: puts adapters behind the ports, as the configuration says. Nothing is imported or connected before use."""
+"""Composition root: puts adapters behind the ports, as configured. Nothing is imported before it is used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """The parts of one run: a source, a store, the dialects, the roots. A context manager that closes what was opened."""
+    """The parts of one run: source, store, dialects, roots. A context manager that closes what was opened."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration

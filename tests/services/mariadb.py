@@ -70,7 +70,9 @@ def running_mariadb() -> Iterator[MariaDBServer]:
             cwd=folder,
         )
         (folder / "init.sql").write_text(
-            f"CREATE USER airflow@'%' IDENTIFIED BY '{password}'; GRANT ALL ON *.* TO airflow@'%' WITH GRANT OPTION;\n"
+            # One statement a line, or the server stops reading.
+            f"CREATE USER airflow@'%' IDENTIFIED BY '{password}';\n"
+            "GRANT ALL ON *.* TO airflow@'%' WITH GRANT OPTION;\n"
         )
         (folder / "init.sql").chmod(0o644)
         with log.open("wb") as output:

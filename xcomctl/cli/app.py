@@ -1,4 +1,4 @@
-"""The command `xcomctl`: its verbs, what an error looks like, and the one mapping of outcomes to exit codes."""
+"""The command `xcomctl`: its verbs, what an error looks like, the one mapping of outcomes to exit codes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl import __version__
+from xcomctl.cli.cmd_config import config
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.render.text import visible
 
@@ -28,10 +29,12 @@ EXIT_CODES = {
 }
 """Every exit code and what it means. Errors carry theirs (`XcomctlError.exit_code`)."""
 
-_EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+_EPILOG = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
 # typer exports only some of its error tree, and newer releases carry a copy of click of their own.
-_CLICK_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_CLICK_ERROR: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -57,21 +60,22 @@ def xcomctl(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Join the XCom rows of Airflow's metadata database to their S3 objects: list, preview, check and collect them."""
+    """Join XCom rows of Airflow's metadata database to their S3 objects: list, preview, check, collect them."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), nl=False)
         raise typer.Exit(2)
 
 
-def _register(name: str, module: str, function: str) -> None:
-    if importlib.util.find_spec(f"xcomctl.cli.{module}") is None:
-        return
-    verb = getattr(importlib.import_module(f"xcomctl.cli.{module}"), function)
-    app.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
+def _register(name: str) -> None:
+    if importlib.util.find_spec(f"xcomctl.cli.cmd_{name}") is not None:
+        verb = getattr(importlib.import_module(f"xcomctl.cli.cmd_{name}"), name)
+        app.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
 
 
-for _name in ("ls", "show", "fsck", "gc", "demo"):
-    _register(_name, f"cmd_{_name}", _name)
+for _name in ("ls", "show", "fsck", "gc"):
+    _register(_name)
+app.add_typer(config, name="config", epilog=_EPILOG, context_settings=_SETTINGS)
+_register("demo")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from xcomctl.masking import mask_url
 from xcomctl.render import output as data
 from xcomctl.render.columns import Column
 
-config = typer.Typer(help="Show the configuration.", no_args_is_help=True)
+config = typer.Typer(help="Show the configuration.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,13 @@ class _Line:
     setting: str
     value: str | list[str] | None
     origin: str
+
+
+@config.callback(invoke_without_command=True)
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(2)
 
 
 @config.command("show")

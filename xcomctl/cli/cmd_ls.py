@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, SelectionOptions, TalkOptions, with_options
+from xcomctl.cli.scoping import parse_age
 from xcomctl.errors import UsageError
 from xcomctl.listing import Entry, Listing, Query
 from xcomctl.render import output as data
 from xcomctl.render.columns import Column, Fit
-from xcomctl.units import format_duration, format_size, parse_duration, parse_size, parse_time
+from xcomctl.units import format_duration, format_size, parse_size, parse_time
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
     from xcomctl.metadata.interface import Selection
 
 _PANEL = "Which rows"
-
 
 
 class Sort(str, Enum):
@@ -44,7 +44,9 @@ def ls(
     talk: TalkOptions,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_PANEL
+        ),
     ] = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=_PANEL)
@@ -52,7 +54,10 @@ def ls(
     older_than: Annotated[
         str | None,
         typer.Option(
-            "--older-than", metavar="AGE", help="Written longer ago, as in 30d or 12h.", rich_help_panel=_PANEL
+            "--older-than",
+            metavar="AGE",
+            help="Written longer ago, as in 30d or 12h.",
+            rich_help_panel=_PANEL,
         ),
     ] = None,
     min_size: Annotated[
@@ -64,7 +69,8 @@ def ls(
         typer.Option("--all-attempts", help="Also of earlier tries (Airflow 3.4).", rich_help_panel=_PANEL),
     ] = False,
     sort: Annotated[
-        Sort, typer.Option("--sort", help="Newest or largest first, names from a to z.", rich_help_panel=_PANEL)
+        Sort,
+        typer.Option("--sort", help="Newest or largest first, names from a to z.", rich_help_panel=_PANEL),
     ] = Sort.age,
     limit: Annotated[
         int, typer.Option("--limit", min=0, help="At most so many rows; 0 for all.", rich_help_panel=_PANEL)
@@ -81,7 +87,9 @@ def ls(
     voice = talk.talk()
     style = output.style()
     query = Query(
-        selection=_within(selection.selection(), since, until, older_than, all_attempts=all_attempts, now=now),
+        selection=_within(
+            selection.selection(), since, until, older_than, all_attempts=all_attempts, now=now
+        ),
         sort=sort.value,
         limit=limit or None,
         min_size=None if min_size is None else parse_size(min_size),
@@ -108,16 +116,18 @@ def _within(
     start = None if since is None else parse_time(since, now=now)
     ends = [] if until is None else [parse_time(until, now=now)]
     if older_than is not None:
-        age = parse_duration(older_than)
-        if age <= timedelta(0):
-            raise UsageError(f"--older-than {older_than} is not positive", hint="write 30d, 12h or 90m")
+        age = parse_age("--older-than", older_than)
         try:
             ends.append(now - age)
         except OverflowError:
-            raise UsageError(f"--older-than {older_than} is too long ago", hint="write 30d, 12h or 90m") from None
+            raise UsageError(
+                f"--older-than {older_than} is too long ago", hint="write 30d, 12h or 90m"
+            ) from None
     end = min(ends, default=None)
     if start is not None and end is not None and start >= end:
-        raise UsageError("the times leave no room: --since is not before the end", hint="swap them, or drop one")
+        raise UsageError(
+            "the times leave no room: --since is not before the end", hint="swap them, or drop one"
+        )
     return replace(selection, since=start, until=end, all_attempts=all_attempts)
 
 
@@ -133,7 +143,9 @@ def _columns(now: datetime) -> list[Column[Entry]]:
         Column("task_id", lambda entry: entry.row.task_id, "TASK", human=_task),
         Column("map_index", lambda entry: entry.row.map_index),
         Column("key", lambda entry: entry.row.key, "KEY"),
-        Column("written_at", lambda entry: entry.row.written_at, "AGE", human=age, number=True, fit=Fit.whole),
+        Column(
+            "written_at", lambda entry: entry.row.written_at, "AGE", human=age, number=True, fit=Fit.whole
+        ),
         Column("size", lambda entry: entry.size, "SIZE", human=_size, number=True, fit=Fit.whole),
         Column("type", lambda entry: entry.type, "TYPE"),
         Column("lives", lambda entry: entry.lives, "LIVES", human=_place, fit=Fit.middle),
@@ -164,7 +176,9 @@ def _explain(listing: Listing, voice: Talk) -> None:
     if listing.count == 0:
         voice.note("no XCom matches")
     if listing.cut:
-        voice.note(f"only {listing.count} are shown, there are more", hint="--limit 0 for all, or narrow it down")
+        voice.note(
+            f"only {listing.count} are shown, there are more", hint="--limit 0 for all, or narrow it down"
+        )
     if listing.left_out:
         voice.note(f"{listing.left_out} are left out because their size is unknown")
     if listing.unresolved:

@@ -1,10 +1,10 @@
-"""Options that several verbs share, each written once, and the frozen dataclasses that they are parsed into.
+"""Options that several verbs share, each written once, and the frozen dataclasses they are parsed into.
 
-A verb asks for a group by annotating a parameter with its class; `with_options` puts the group's options in the
-place of that parameter, and hands the verb the filled-in dataclass:
+A verb asks for a group by annotating a parameter with its class; `with_options` puts the options of the group
+in the place of that parameter, and hands the verb the filled-in dataclass:
 
     @with_options
-    def ls(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions, limit: Limit = 50) -> None: ...
+    def ls(connection: ConnectionOptions, output: OutputOptions, limit: Limit = 50) -> None: ...
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ _GROUPS = (ConnectionOptions, SelectionOptions, OutputOptions, TalkOptions)
 def with_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options of every group that it asks for.
 
-    The result has one keyword parameter per option, as typer wants it, and calls `verb` with the groups filled in.
+    The result has one keyword parameter per option, as typer wants it, and calls `verb` with groups filled in.
     """
     hints = get_type_hints(verb, include_extras=True)
     groups: dict[str, tuple[type[Any], list[str]]] = {}
@@ -283,5 +283,5 @@ def with_options(verb: Callable[..., None]) -> Callable[..., None]:
     # typer looks at both; the wrapped function's own would bring the groups back.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     return run

@@ -1,4 +1,4 @@
-"""What is said on stderr while a verb works: notes, and progress on a terminal. Data goes to stdout, never here."""
+"""What is said on stderr while a verb works: notes, and progress on a terminal. Data never goes here."""
 
 from __future__ import annotations
 

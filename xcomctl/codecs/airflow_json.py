@@ -23,8 +23,7 @@ _MAX_DEPTH = 200
 
 _FRAME_START = re.compile(
     rb'\s*\{\s*"__classname__"\s*:\s*"(pandas\.(?:core\.frame\.)?DataFrame)"\s*,'
-    rb'\s*"__version__"\s*:\s*\d+\s*,\s*"__data__"\s*:\s*"(?=' + MAGIC.hex().encode() + rb")",
-    re.IGNORECASE,
+    rb'\s*"__version__"\s*:\s*\d+\s*,\s*"__data__"\s*:\s*"(?=' + MAGIC.hex().encode() + rb")"
 )
 _FRAME_END = re.compile(rb'"\s*\}\s*$')
 _END_BYTES = 64

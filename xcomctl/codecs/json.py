@@ -99,7 +99,7 @@ def _may_be_json(start: bytes, *, whole: bool) -> bool:
     if string is None:
         return whole and bool(start.strip())
     rest = start[string.end() :]
-    return not rest or rest[:1] == b'"' and not rest[1:].strip()
+    return not rest or (rest[:1] == b'"' and not rest[1:].strip())
 
 
 def _read(payload: Payload) -> bytes | None:

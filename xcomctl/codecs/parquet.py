@@ -59,11 +59,18 @@ def preview_parquet(stream: BinaryIO, options: PreviewOptions, *, kind: str | No
     return FramePreview(
         kind=kind or ("pandas.DataFrame" if written_by_pandas else "parquet"),
         rows=rows,
-        columns=tuple((column.name, str(column.type)) for column in schema),
+        columns=tuple((column.name, _type_name(column.type)) for column in schema),
         head=head,
         head_columns=tuple(schema.names[place] for place in wanted),
         statistics=statistics,
     )
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """Arrow's name of a type; a dictionary (a category of pandas) by what it holds, whatever its indices are."""
+    import pyarrow as pa
+
+    return f"dictionary<{kind.value_type}>" if pa.types.is_dictionary(kind) else str(kind)
 
 
 @contextmanager
@@ -178,7 +185,7 @@ def _statistics(file: pq.ParquetFile, wanted: tuple[int, ...]) -> tuple[dict[str
     import pyarrow as pa
 
     schema = file.schema_arrow
-    tallies = [Tally(schema.names[place], str(schema.types[place])) for place in wanted]
+    tallies = [Tally(schema.names[place], _type_name(schema.types[place])) for place in wanted]
     for columns in _batches(file, wanted, batch_size=_BATCH * 8) if wanted else ():
         for tally, column in zip(tallies, columns, strict=True):
             _count(tally, column)

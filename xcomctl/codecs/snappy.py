@@ -43,7 +43,10 @@ class SnappyReader:
             import pyarrow as pa
 
             block = body[_CHECKSUM:]
-            return pa.decompress(block, decompressed_size=_length(block), codec="snappy", asbytes=True)
+            content: bytes = pa.decompress(
+                block, decompressed_size=_length(block), codec="snappy", asbytes=True
+            )
+            return content
         if kind >= _FIRST_SKIPPABLE:
             return b""
         raise UnreadableError(f"the snappy stream holds a chunk of unknown kind {kind:#04x}")

@@ -15,9 +15,11 @@ ATTEMPT = "common-io-attempt"
 _COORDINATES = rf"(?P<dag_id>{SEGMENT})/(?P<run_id>{SEGMENT})/(?P<task_id>{SEGMENT})"
 _LAYOUT = rf"{_COORDINATES}/(?P<unique>{UUID})(?:{COMPRESSION})?"
 # The uuid of an attempt is shared by all its XComs: only together with the key is it unique.
-_ATTEMPT_OBJECT = rf"(?:ti|write)-{UUID}/(?P<{{key}}>{QUOTED})\.json(?:{COMPRESSION})?"
-_ATTEMPT_LAYOUT = rf"{_COORDINATES}/(?P<unique>{_ATTEMPT_OBJECT.format(key='key')})"
-_ATTEMPT_REFERENCE = rf"{_COORDINATES}/(?P<unique>{_ATTEMPT_OBJECT.format(key='xcom_key')})"
+_ATTEMPT = rf"(?:ti|write)-{UUID}"
+_NAME_AFTER_KEY = rf"\.json(?:{COMPRESSION})?"
+_ATTEMPT_LAYOUT = rf"{_COORDINATES}/(?P<unique>{_ATTEMPT}/(?P<key>{QUOTED}){_NAME_AFTER_KEY})"
+# In a reference `key` is the key of the object.
+_ATTEMPT_REFERENCE = rf"{_COORDINATES}/(?P<unique>{_ATTEMPT}/{QUOTED}{_NAME_AFTER_KEY})"
 
 REFERENCES = (
     ReferencePattern(

@@ -31,7 +31,7 @@ def _constructs(pattern: str) -> Iterator[str]:
     position, in_set, quantified = 0, False, False
     while position < len(pattern):
         rest = pattern[position:]
-        quantifier = None if in_set else _QUANTIFIER.match(rest)
+        quantifier = None if in_set or rest.startswith("{}") else _QUANTIFIER.match(rest)
         length = 1
         if rest[0] == "\\":
             yield from _escape(rest[1:2], in_set)

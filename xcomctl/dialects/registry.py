@@ -13,7 +13,14 @@ from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xco
 from xcomctl.dialects.configured import DialectRule, compile_rule
 from xcomctl.dialects.interface import Claim, Confidence, KeyPattern, Reference
 from xcomctl.dialects.patterns import DocumentPattern, ReferencePattern, codec_of_key
-from xcomctl.dialects.texts import embedded_in, may_hold_reference, parts_of, strings_of_pickle
+from xcomctl.dialects.texts import (
+    Text,
+    embedded_in,
+    may_be_reference,
+    may_hold_reference,
+    parts_of,
+    strings_of_pickle,
+)
 from xcomctl.errors import UsageError
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
 
@@ -90,7 +97,7 @@ class DialectRegistry:
             return []
         match values.decode(raw):
             case values.Json(value):
-                return _each_once(self._in_json(value, roots))
+                return _each_once(self._in_parts(parts_of(value), roots))
             case values.Pickled(payload):
                 parts = (part for text in strings_of_pickle(payload) for part in parts_of(text))
                 return _each_once(_doubted(self._in_parts(parts, roots)))
@@ -124,20 +131,19 @@ class DialectRegistry:
         """The patterns behind `claim`, in order. They do not know the tool's own folder: leave it out before."""
         return self._keys
 
-    def _in_json(self, value: Any, roots: Sequence[Root]) -> Iterator[Reference]:
-        return self._in_parts(parts_of(value), roots)
-
-    def _in_parts(self, parts: Iterable[str | dict[str, Any]], roots: Sequence[Root]) -> Iterator[Reference]:
+    def _in_parts(self, parts: Iterable[Text | dict[str, Any]], roots: Sequence[Root]) -> Iterator[Reference]:
         for part in parts:
             if isinstance(part, dict):
                 yield from _of_document(part, roots)
                 continue
-            found = self._of_string(part, roots)
+            if self._built_ins_only and not may_be_reference(part.text):
+                continue
+            found = self._of_string(part.text, roots)
             if found is not None:
                 yield found
             # An address with text behind it reads as one long key: take it for a text as well.
-            if found is None or found.confidence == "ambiguous":
-                yield from self._in_text(part, roots)
+            if not part.opened and (found is None or found.confidence == "ambiguous"):
+                yield from self._in_text(part.text, roots)
 
     def _in_text(self, text: str, roots: Sequence[Root]) -> Iterator[Reference]:
         found = (self._of_string(candidate, roots) for candidate in embedded_in(text))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickletools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from xcomctl import values
 
 # What `S3`, `xcom_s3://`, the bare keys and the JSON forms have in common; an escape may hide any of it.
 _TRACES = (b"s3", b"S3", b"xcom", b"XCOM", b"\\u")
+_TRACES_IN_STRING = ("s3", "S3", "xcom")
 
 _EMBEDDED = re.compile(
     r"(?:xcom_s3|[sS]3[aAnN]?)://[^\x00-\x1f\"<>\\\x7f-\x9f\ufffd]+"
@@ -24,7 +26,20 @@ def may_hold_reference(raw: bytes) -> bool:
     return any(trace in raw for trace in _TRACES)
 
 
-def parts_of(value: Any) -> Iterator[str | dict[str, Any]]:
+def may_be_reference(text: str) -> bool:
+    """The same for one decoded string."""
+    return any(trace in text for trace in _TRACES_IN_STRING)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of a value. `opened` if it holds JSON, whose own strings come as texts of their own."""
+
+    text: str
+    opened: bool = False
+
+
+def parts_of(value: Any) -> Iterator[Text | dict[str, Any]]:
     """Every string and every JSON object in a decoded value, outermost first; strings that hold JSON are opened.
 
     Keys of objects count as strings. Iterative, so that no depth of nesting is too much.
@@ -33,11 +48,12 @@ def parts_of(value: Any) -> Iterator[str | dict[str, Any]]:
     while pending:
         current = pending.pop()
         if isinstance(current, str):
-            for layer in values.layers(current):
-                if isinstance(layer, str):
-                    yield layer
-                else:
-                    pending.append(layer)
+            *opened, innermost = values.layers(current)
+            yield from (Text(layer, opened=True) for layer in opened)
+            if isinstance(innermost, str):
+                yield Text(innermost)
+            else:
+                pending.append(innermost)
         elif isinstance(current, dict):
             yield current
             for key, member in reversed(current.items()):
@@ -63,8 +79,8 @@ def strings_of_pickle(payload: bytes) -> Iterator[str]:
         for _, argument, _ in pickletools.genops(payload):
             if isinstance(argument, str):
                 yield argument
-            elif isinstance(argument, bytes | bytearray) and may_hold_reference(argument):
-                yield values.search_text(bytes(argument))
+            elif isinstance(argument, bytes | bytearray) and may_hold_reference(inner := bytes(argument)):
+                yield values.search_text(inner)
     except (ValueError, OverflowError):
         # Broken or cut: what its bytes say is all there is.
         yield values.search_text(payload)

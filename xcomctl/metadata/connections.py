@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from xcomctl.errors import SourceError
-from xcomctl.metadata.failures import missing_driver, told_as_source_error
+from xcomctl.metadata.failures import missing_driver, told_around_callers, told_as_source_error
 from xcomctl.metadata.url import DatabaseAddress
 
 _CONNECT_SECONDS = 10
@@ -34,7 +34,7 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One read-only transaction that sees one state of the database, from its first statement on."""
-        with told_as_source_error(self.address), self._engine(writable=False).connect() as connection:
+        with told_around_callers(self.address), self._connect(writable=False) as connection:
             if self.address.engine == "postgresql":
                 options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
                 connection = connection.execution_options(**options)
@@ -43,7 +43,9 @@ class Connections:
             elif self.address.engine == "mysql":
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                 # The server may wait long for us to take the next row of a scan: we do things in between.
-                connection.exec_driver_sql("SET SESSION time_zone = '+00:00', SESSION net_write_timeout = 600")
+                connection.exec_driver_sql(
+                    "SET SESSION time_zone = '+00:00', SESSION net_write_timeout = 600"
+                )
                 connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
                 yield connection
@@ -54,7 +56,7 @@ class Connections:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction that is committed at the end of the block, and rolled back if the block raises."""
-        with told_as_source_error(self.address), self._engine(writable=True).connect() as connection:
+        with told_around_callers(self.address), self._connect(writable=True) as connection:
             if self.address.engine == "postgresql":
                 connection = connection.execution_options(isolation_level="READ COMMITTED")
                 with connection.begin():
@@ -75,7 +77,7 @@ class Connections:
     @contextmanager
     def observing(self) -> Iterator[Connection]:
         """A connection outside of any transaction, to ask a server about itself."""
-        with told_as_source_error(self.address), self._engine(writable=False).connect() as connection:
+        with told_around_callers(self.address), self._connect(writable=False) as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
@@ -83,6 +85,11 @@ class Connections:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
+
+    def _connect(self, *, writable: bool) -> Connection:
+        engine = self._engine(writable=writable)
+        with told_as_source_error(self.address):
+            return engine.connect()
 
     def _engine(self, *, writable: bool) -> Engine:
         # Only SQLite tells a connection for reading from one for writing; servers do it per transaction.
@@ -130,7 +137,9 @@ def _sqlite_connector(address: DatabaseAddress, *, writable: bool) -> Callable[[
             hint = "check the path in --db; an absolute one has four slashes: sqlite:////path/to/airflow.db"
             raise SourceError(f"{address.label}: no such file", hint=hint)
         if not path.is_file():
-            raise SourceError(f"{address.label}: not a file", hint="name the database file itself, such as airflow.db")
+            raise SourceError(
+                f"{address.label}: not a file", hint="name the database file itself, such as airflow.db"
+            )
         connection = sqlite3.connect(
             uri, uri=True, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )

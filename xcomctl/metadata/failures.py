@@ -11,13 +11,16 @@ from urllib.parse import quote, quote_plus
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from xcomctl.errors import SourceError, UsageError, XcomctlError
+from xcomctl.errors import SourceError, UsageError
 from xcomctl.metadata.url import DatabaseAddress
 
 _UNREACHABLE = "check host and port of --db, and that the database may be reached from here"
 _LOST = "nothing was taken from the incomplete answer; run the command again"
 _BUSY = "another session holds a lock; run the command again, later if need be"
-_DENIED = "grant the user SELECT on the tables of Airflow's database, and DELETE on the XCom tables for gc"
+_DENIED = (
+    "grant the user SELECT on dag, dag_run, task_instance and the XCom tables; "
+    "for gc also UPDATE (to lock) and DELETE on the XCom tables, and UPDATE on dag_run"
+)
 _READ_ONLY = "point --db at the primary, with a user that may delete"
 _CHANGED = "the tables were changed meanwhile (a migration or `airflow db clean`?); run the command again when it is done"
 _URL_PARAMETER = "check the parameters behind the ? of --db"
@@ -78,12 +81,20 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 
 @contextmanager
 def told_as_source_error(address: DatabaseAddress) -> Iterator[None]:
-    """Run a block that asks the database; whatever its driver raises becomes a SourceError."""
+    """Run a block of our own that asks the database; whatever its driver raises becomes a SourceError."""
     try:
         yield
-    except XcomctlError:
-        raise
+    # Drivers also raise bare errors of the operating system, of missing libraries and of decoding.
     except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError, UnicodeError) as error:
+        raise _source_error(error, address) from error
+
+
+@contextmanager
+def told_around_callers(address: DatabaseAddress) -> Iterator[None]:
+    """The same around a block of the caller, whose own errors are left alone."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise _source_error(error, address) from error
 
 
@@ -143,4 +154,6 @@ def _secrets(address: DatabaseAddress) -> list[str]:
 
 def missing_driver() -> UsageError:
     """What to say when a MySQL URL is given and PyMySQL is not installed."""
-    return UsageError("reading a MySQL or MariaDB database needs PyMySQL", hint="pip install 'xcomctl[mysql]'")
+    return UsageError(
+        "reading a MySQL or MariaDB database needs PyMySQL", hint="pip install 'xcomctl[mysql]'"
+    )

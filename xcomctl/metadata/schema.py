@@ -121,7 +121,9 @@ def _postgresql_schema(connection: Connection) -> str | None:
         "WHERE c.oid = coalesce(to_regclass('xcom_v2'), to_regclass('xcom'))"
     )
     found = connection.execute(statement).scalar()
-    return str(found if found is not None else connection.execute(sa.text("SELECT current_schema()")).scalar())
+    return str(
+        found if found is not None else connection.execute(sa.text("SELECT current_schema()")).scalar()
+    )
 
 
 def _postgresql_columns(connection: Connection, schema: str | None) -> dict[str, dict[str, str]]:

@@ -94,7 +94,9 @@ class DatabaseAddress:
         url = self.url
         if self.engine == "sqlite":
             return f"sqlite:///{url.database}"
-        host = url.host or _first(url.query.get("host")) or _first(url.query.get("unix_socket")) or "localhost"
+        host = (
+            url.host or _first(url.query.get("host")) or _first(url.query.get("unix_socket")) or "localhost"
+        )
         if url.host and ":" in url.host:
             host = f"[{host}]"
         user = f"{url.username}@" if url.username else ""
@@ -138,7 +140,9 @@ def _engine_and_driver(drivername: str) -> tuple[EngineName, str]:
     engine, drivers = _ENGINES[backend]
     if driver and driver not in drivers:
         known = ", ".join(f"{backend}+{name}" for name in drivers)
-        raise UsageError(f"{backend}+{driver}:// names an unknown driver", hint=f"known are {backend}, {known}")
+        raise UsageError(
+            f"{backend}+{driver}:// names an unknown driver", hint=f"known are {backend}, {known}"
+        )
     return engine, driver
 
 
@@ -147,7 +151,9 @@ def _sqlite_path(url: URL) -> str:
     if database.startswith("file:"):
         database = database[len("file:") :].partition("?")[0]
     if database in ("", ":memory:"):
-        raise UsageError("the SQLite URL names no file", hint="write sqlite:////path/to/airflow.db, with four slashes")
+        raise UsageError(
+            "the SQLite URL names no file", hint="write sqlite:////path/to/airflow.db, with four slashes"
+        )
     return str(Path(database).absolute())
 
 
@@ -162,7 +168,9 @@ def _take_mysql_ssl(query: dict[str, Any]) -> dict[str, Any]:
         value = _first(query[name]) or ""
         if name in ("ssl_mode", "ssl-mode"):
             if value.upper() not in _MYSQL_SSL_MODES:
-                raise UsageError(f"{value!r} is not an ssl_mode", hint=f"known are {', '.join(_MYSQL_SSL_MODES)}")
+                raise UsageError(
+                    f"{value!r} is not an ssl_mode", hint=f"known are {', '.join(_MYSQL_SSL_MODES)}"
+                )
             tls = {**_MYSQL_SSL_MODES[value.upper()], **tls}
             disabled = value.upper() == "DISABLED"
         elif name == "ssl_disabled":
@@ -175,7 +183,9 @@ def _take_mysql_ssl(query: dict[str, Any]) -> dict[str, Any]:
             continue
         del query[name]
     for name in sorted(set(query) - _MYSQL_PLAIN):
-        known = sorted(_MYSQL_PLAIN | set(_MYSQL_SSL) | set(_MYSQL_SSL_SWITCHES) | {"ssl_mode", "ssl_disabled"})
+        known = sorted(
+            _MYSQL_PLAIN | set(_MYSQL_SSL) | set(_MYSQL_SSL_SWITCHES) | {"ssl_mode", "ssl_disabled"}
+        )
         raise UsageError(
             f"the URL of the metadata database has ?{name}=, which the MySQL driver does not know",
             hint=f"leave it out; known are {', '.join(known)}",

@@ -56,10 +56,14 @@ class OutputStyle:
     def parse(cls, output: str, columns: str | None, template: str | None) -> OutputStyle:
         """Read the options. Raises UsageError where they contradict each other."""
         if output not in get_args(Format):
-            raise UsageError(f"{output!r} is no output format", hint=f"formats: {', '.join(get_args(Format))}")
+            raise UsageError(
+                f"{output!r} is no output format", hint=f"formats: {', '.join(get_args(Format))}"
+            )
         if template is not None and (output != "table" or columns is not None):
             raise UsageError("--template goes with neither --output nor --columns", hint="give one of them")
-        names = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
+        names = (
+            None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
+        )
         if names == ():
             raise UsageError("--columns names no column", hint="write --columns dag_id,size")
         return cls(format=cast(Format, output), columns=names, template=template)

@@ -20,9 +20,9 @@ def _written_out(match: re.Match[str]) -> str:
 
 
 def json_safe(document: str) -> str:
-    """A JSON document in which such characters, legal as they are, are JSON escapes. Its meaning is unchanged.
+    """A JSON document in which such characters, though legal, are JSON escapes. Its meaning is unchanged.
 
-    Only those that JSON lets stand inside strings are touched; line ends between tokens stay.
+    Only those are touched that JSON lets stand inside strings; line ends between tokens stay.
     """
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 

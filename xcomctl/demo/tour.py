@@ -1,0 +1,63 @@
+"""The tour: the real commands, run one after the other on the demonstration's world, with their real output."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stop of the tour: what it shows, the command, and the exit codes that are right for it."""
+
+    title: str
+    arguments: tuple[str, ...]
+    expected: tuple[int, ...] = (0,)
+
+
+STEPS = (
+    Step(
+        "What did the last runs of one DAG hand over, and where does it live?",
+        ("ls", "--dag", "daily_sales", "--limit", "8"),
+    ),
+    Step(
+        "A DataFrame in the bucket: the row holds a reference, show holds the value",
+        ("show", "daily_sales/latest/extract_orders", "--head", "5"),
+    ),
+    Step("A nested dict", ("show", "daily_sales/latest/summarise")),
+    Step(
+        "Do rows and objects fit together? (exit code 4: there are findings)",
+        ("fsck", "--samples", "2"),
+        (4,),
+    ),
+    Step("What would a retention of 30 days collect?", ("gc", "--older-than", "30d", "--dry-run")),
+    Step("The same, for real", ("gc", "--older-than", "30d", "--yes")),
+    Step("What is left: a row whose object somebody deleted", ("fsck",), (4,)),
+)
+
+
+def run_tour(environment: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """Run every step as a command of its own; the number of steps that did not end as they should.
+
+    `environment` is added to the process's own; `say` prints titles and command lines.
+    """
+    failed = 0
+    for number, step in enumerate(STEPS, start=1):
+        say(f"\n# {number}. {step.title}\n$ xcomctl {_shell(step.arguments)}")
+        result = subprocess.run(  # noqa: S603 - our own program with constant arguments
+            [sys.executable, "-m", "xcomctl", *step.arguments],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        failed += result.returncode not in step.expected
+    return failed
+
+
+def _shell(arguments: Sequence[str]) -> str:
+    import shlex
+
+    return shlex.join(arguments)

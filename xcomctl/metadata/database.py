@@ -1,0 +1,144 @@
+"""The metadata database as a source of rows: `metadata.interface.Source` on SQLAlchemy."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy.engine import Connection
+
+from xcomctl.errors import UsageError
+from xcomctl.metadata.connections import Connections
+from xcomctl.metadata.deletion import Deletion
+from xcomctl.metadata.directory import known_dag_ids, run_ids_with_xcoms
+from xcomctl.metadata.failures import told_as_source_error
+from xcomctl.metadata.interface import RowOutcome, RowTarget, Selection, Snapshot, SortField, SourceInfo
+from xcomctl.metadata.listing_query import listing_query
+from xcomctl.metadata.queries import Queries
+from xcomctl.metadata.records import to_row
+from xcomctl.metadata.schema import read_shape
+from xcomctl.metadata.selection import Filter
+from xcomctl.metadata.snapshot import DatabaseSnapshot, oldest_transaction, stream
+from xcomctl.metadata.url import parse_url
+from xcomctl.models import Row
+
+_SHORT_ID = re.compile(r"(\d{1,18})-([0-9a-f]{6})")
+
+
+class DatabaseSource:
+    """A metadata database of Airflow, by any URL that Airflow accepts. Connects when it is first asked.
+
+    Raises UsageError for a URL that cannot be read; every method raises SourceError where the database is out of
+    reach, denies access, or is of an unknown shape.
+    """
+
+    def __init__(self, url: str, schema: str | None = None) -> None:
+        self._address = parse_url(url)
+        self._schema = schema
+        self._connections = Connections(self._address)
+        self._known: Queries | None = None
+
+    def info(self) -> SourceInfo:
+        """Connect and tell what it is."""
+        with self._reading() as (_, queries):
+            shape = queries.shape
+        return SourceInfo(self._address.label, self._address.engine, shape.name, shape.live, shape.archives)
+
+    def rows(
+        self,
+        selection: Selection,
+        *,
+        sort: SortField = "written_at",
+        descending: bool = True,
+        limit: int | None = None,
+    ) -> Iterator[Row]:
+        """Rows of the live tables that match, streamed in a total order; see `metadata.interface.Source.rows`."""
+        rows_filter = Filter.of(selection, self._address.engine)
+        with self._reading() as (connection, queries):
+            tables = [queries.live(name) for name in queries.shape.live]
+            statement, parameters = listing_query(
+                queries,
+                rows_filter,
+                sort=sort,
+                descending=descending,
+                limit=limit if rows_filter.exact else None,
+            )
+            records = stream(connection, statement, parameters, self._address)
+            rows = (to_row(record, tables[record[0]]) for record in records)
+            yield from itertools.islice(filter(rows_filter.matches, rows), limit)
+
+    def run_ids(self, dag_id: str, *, limit: int = 20) -> list[str]:
+        """Runs of one DAG that have XComs, newest first."""
+        with self._reading() as (connection, queries), told_as_source_error(self._address):
+            return run_ids_with_xcoms(connection, queries, dag_id, limit)
+
+    def row_by_short_id(self, short_id: str) -> Row | None:
+        """The row that `ls` shows under this id, of any attempt.
+
+        Raises UsageError for what is no such id, and where several rows of the run share it.
+        """
+        match = _SHORT_ID.fullmatch(short_id)
+        if match is None:
+            raise UsageError(
+                f"{short_id!r} is not a short id", hint="write it as `ls` prints it, such as 12-3fa9c1"
+            )
+        found: list[Row] = []
+        with self._reading() as (connection, queries):
+            for name in queries.shape.live:
+                table = queries.live(name)
+                run = table.expressions["dag_run_id"]
+                # Row.short_id writes 0 where a row has no run.
+                condition = f"{run} = :run" if int(match[1]) else f"({run} = :run OR {run} IS NULL)"
+                statement = table.select(self._address.engine, condition)
+                records = stream(connection, statement, {"run": int(match[1])}, self._address)
+                found += [
+                    row for row in (to_row(record, table) for record in records) if row.short_id == short_id
+                ]
+        if len(found) > 1:
+            raise UsageError(
+                f"{short_id} is the short id of {len(found)} rows",
+                hint=f"name one: {found[0].ref}, {found[1].ref}",
+            )
+        return found[0] if found else None
+
+    def dag_ids(self) -> set[str]:
+        """Every DAG that this database knows of."""
+        with self._reading() as (connection, queries), told_as_source_error(self._address):
+            return known_dag_ids(connection, queries)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One consistent, read-only view. The tables are looked up anew in it: archives come and go."""
+        oldest = oldest_transaction(self._connections)
+        with self._connections.reading() as connection:
+            with told_as_source_error(self._address):
+                queries = self._look_up(connection)
+                snapshot = DatabaseSnapshot(connection, queries, self._address, oldest)
+            yield snapshot
+
+    def delete_rows(self, targets: Sequence[RowTarget]) -> list[RowOutcome]:
+        """Delete rows that are still as judged and whose run is over; see `metadata.interface.Source.delete_rows`.
+
+        On SQLite no snapshot may be open meanwhile: its readers keep a writer from committing.
+        """
+        if not targets:
+            return []
+        with self._connections.writing() as connection, told_as_source_error(self._address):
+            return Deletion(connection, self._look_up(connection)).run(targets)
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._connections.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Connection, Queries]]:
+        with self._connections.reading() as connection:
+            if self._known is None:
+                with told_as_source_error(self._address):
+                    self._known = self._look_up(connection)
+            yield connection, self._known
+
+    def _look_up(self, connection: Connection) -> Queries:
+        return Queries(read_shape(connection, self._address, self._schema), self._address.engine)

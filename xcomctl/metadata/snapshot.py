@@ -1,0 +1,145 @@
+"""One consistent view of the database, from which every row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from xcomctl.errors import SourceError
+from xcomctl.metadata.connections import Connections
+from xcomctl.metadata.directory import known_dag_ids
+from xcomctl.metadata.failures import told_as_source_error
+from xcomctl.metadata.queries import Queries, TableQuery
+from xcomctl.metadata.records import Record, time_of, to_batches
+from xcomctl.metadata.url import DatabaseAddress, EngineName
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 5_000
+BATCH_BYTES = 32 << 20
+_FETCH_ROWS = 500
+"""Rows that a server hands over at once: a value can take megabytes, so not a whole batch of them."""
+
+_CLOCK: dict[EngineName, str] = {
+    "postgresql": "CAST(EXTRACT(EPOCH FROM transaction_timestamp()) * 1000000 AS bigint)",
+    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))",
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+}
+_REPLICA: dict[EngineName, str] = {
+    "postgresql": "CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END",
+    "mysql": "@@global.read_only",
+    "sqlite": "0",
+}
+# Without the right to see other users' sessions their times are NULL, and are left out.
+_OLDEST_TRANSACTION = """
+SELECT CAST(EXTRACT(EPOCH FROM least(
+    (SELECT min(xact_start) FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        AND (backend_xid IS NOT NULL OR state <> 'idle')),
+    (SELECT min(prepared) FROM pg_prepared_xacts WHERE database = current_database())
+)) * 1000000 AS bigint)
+"""
+
+
+class DatabaseSnapshot:
+    """`metadata.interface.Snapshot` on a connection whose read-only transaction is the view."""
+
+    def __init__(
+        self, connection: Connection, queries: Queries, address: DatabaseAddress, oldest: datetime | None
+    ) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._address = address
+        self._oldest = oldest
+        self._taken_at = clock_of(connection, queries.engine)
+        self._is_replica = bool(_scalar(connection, f"SELECT {_REPLICA[queries.engine]}"))
+
+    @property
+    def taken_at(self) -> datetime:
+        """When the view was taken, by the clock of the database."""
+        return self._taken_at
+
+    @property
+    def oldest_transaction_at(self) -> datetime | None:
+        """Start of the oldest transaction that was open just before the view was taken; None if there is no telling."""
+        return self._oldest
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether the server says that it is a read replica."""
+        return self._is_replica
+
+    def batches(self, *, include_archives: bool = True) -> Iterator[pa.RecordBatch]:
+        """Every row of every XCom table; see `metadata.interface.Snapshot.batches`."""
+        shape = self._queries.shape
+        tables = [self._queries.live(name) for name in shape.live]
+        if include_archives:
+            tables += [self._queries.archive(name) for name in shape.archives]
+        for table in tables:
+            yield from self._table_batches(table)
+
+    def dag_ids(self) -> set[str]:
+        """Every DAG that this database knows of."""
+        with told_as_source_error(self._address):
+            return known_dag_ids(self._connection, self._queries)
+
+    def _table_batches(self, table: TableQuery) -> Iterator[pa.RecordBatch]:
+        with told_as_source_error(self._address):
+            counted = int(
+                _scalar(self._connection, f"SELECT count(*) FROM {self._queries.table(table.name)}")
+            )
+        given = 0
+        records = stream(self._connection, table.select(self._queries.engine), {}, self._address)
+        for batch in to_batches(records, table, most_rows=BATCH_ROWS, most_bytes=BATCH_BYTES):
+            given += batch.num_rows
+            yield batch
+        if given != counted:
+            raise SourceError(
+                f"{self._address.label}: short result, table {table.name} gave {given} rows of {counted}",
+                hint="run the command again; a result that is not whole is never used",
+            )
+
+
+def stream(
+    connection: Connection, statement: str, parameters: dict[str, Any], address: DatabaseAddress
+) -> Iterator[Record]:
+    """Records of a query as the server hands them over, never all at once in memory. Raises SourceError."""
+    with told_as_source_error(address):
+        result = connection.execute(sa.text(statement).execution_options(stream_results=True), parameters)
+    try:
+        while True:
+            with told_as_source_error(address):
+                records = result.fetchmany(_FETCH_ROWS)
+            if not records:
+                return
+            yield from records
+    finally:
+        result.close()
+
+
+def oldest_transaction(connections: Connections) -> datetime | None:
+    """Start of the oldest open transaction of the database, asked before a view is taken.
+
+    Asked afterwards it would miss one that commits in between, whose rows the view does not show.
+    """
+    if connections.address.engine != "postgresql":
+        return None
+    with connections.observing() as connection:
+        return time_of(_scalar(connection, _OLDEST_TRANSACTION))
+
+
+def clock_of(connection: Connection, engine: EngineName) -> datetime:
+    """The database's time: that of the transaction where the engine has one."""
+    at = time_of(_scalar(connection, f"SELECT {_CLOCK[engine]}"))
+    if at is None:
+        raise SourceError("the database does not tell the time")
+    return at
+
+
+def _scalar(connection: Connection, statement: str) -> Any:
+    return connection.execute(sa.text(statement)).scalar()

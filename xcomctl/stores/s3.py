@@ -1,0 +1,216 @@
+"""The object store, on boto3: AWS S3 and what speaks its protocol. Credentials come from boto3's own chain."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from xcomctl.errors import NotFoundError, StoreError, XcomctlError
+from xcomctl.models import ObjectAddress, Root
+from xcomctl.stores.interface import DeleteOutcome, ObjectInfo, StoreErrorInfo
+from xcomctl.stores.s3_delete import Deleter, as_judged
+from xcomctl.stores.s3_errors import (
+    ABSENT_CODES,
+    Request,
+    UnreachableError,
+    code_of,
+    label,
+    missing_bucket,
+    set_up_error,
+    translating,
+)
+from xcomctl.stores.s3_listing import list_batches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from mypy_boto3_s3 import S3Client
+
+_THREADS = 16
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    max_pool_connections=_THREADS,
+    user_agent_extra="xcomctl",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Which store: None leaves a setting to boto3's own chain (environment, `~/.aws`, instance metadata)."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+
+
+class S3Store:
+    """An S3 store (`stores.interface.Store`). Connects at first use; may be used from several threads."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._lock = Lock()
+        self._connected: S3Client | None = None
+        self._known_buckets: set[str] = set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no connection is held: before the first use, and after `close`."""
+        return self._connected is None
+
+    def close(self) -> None:
+        """Release all connections. The store may be used again afterwards."""
+        with self._lock:
+            client, self._connected = self._connected, None
+        if client is not None:
+            client.close()
+
+    def now(self, bucket: str) -> datetime:
+        """The store's own clock, aware UTC, to the second. Raises StoreError, also where the bucket does not exist."""
+        headers = self._head_bucket(bucket)
+        try:
+            return parsedate_to_datetime(headers["date"]).astimezone(timezone.utc)
+        except (KeyError, ValueError, TypeError):
+            raise StoreError(
+                f"{self._endpoint()} does not tell its time",
+                hint="check --endpoint-url, and the proxy before it",
+            ) from None
+
+    def batches(self, root: Root) -> Iterator[pa.RecordBatch]:
+        """Every object below `root`, in batches of the schema `object_schema()`. Raises StoreError."""
+        return list_batches(self._client(), root, self._request("s3:ListBucket", root.bucket))
+
+    def stat(self, address: ObjectAddress) -> ObjectInfo | None:
+        """Describe one object; None only if the store says that there is no such key. Raises StoreError."""
+        client = self._client()
+        with translating(self._request("s3:GetObject", address.bucket, address.key)):
+            try:
+                head = client.head_object(Bucket=address.bucket, Key=address.key)
+            except ClientError as error:
+                if code_of(error) not in ABSENT_CODES:
+                    raise
+                head = None
+        if head is None:
+            # A HEAD has no body that could say what is missing, the object or its bucket.
+            if address.bucket not in self._known_buckets:
+                self._head_bucket(address.bucket)
+            return None
+        self._known_buckets.add(address.bucket)
+        return ObjectInfo(address, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
+
+    def stat_many(self, addresses: Sequence[ObjectAddress]) -> list[ObjectInfo | StoreErrorInfo | None]:
+        """`stat` of many objects in parallel, in order; an object that cannot be asked for is a StoreErrorInfo."""
+        unreachable: list[StoreErrorInfo] = []
+
+        def describe(address: ObjectAddress) -> ObjectInfo | StoreErrorInfo | None:
+            if unreachable:
+                # Nobody is there: do not wait for it once per object.
+                return unreachable[0]
+            try:
+                return self.stat(address)
+            except XcomctlError as error:
+                info = StoreErrorInfo(str(error), error.hint)
+                if isinstance(error, UnreachableError):
+                    unreachable.append(info)
+                return info
+
+        if len(addresses) <= 1:
+            return [describe(address) for address in addresses]
+        with ThreadPoolExecutor(min(_THREADS, len(addresses))) as threads:
+            return list(threads.map(describe, addresses))
+
+    def read(self, address: ObjectAddress, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes `start` to `start + length` of an object (to its end if None), fewer where it ends before.
+
+        Raises NotFoundError, StoreError.
+        """
+        if length is not None and length <= 0:
+            return b""
+        client = self._client()
+        with translating(self._request("s3:GetObject", address.bucket, address.key)):
+            if start == 0 and length is None:
+                answer = client.get_object(Bucket=address.bucket, Key=address.key)
+            else:
+                last = "" if length is None else str(start + length - 1)
+                try:
+                    answer = client.get_object(
+                        Bucket=address.bucket, Key=address.key, Range=f"bytes={start}-{last}"
+                    )
+                except ClientError as error:
+                    if code_of(error) in ("InvalidRange", "416"):
+                        return b""
+                    raise
+            with closing(answer["Body"]) as body:
+                if start and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                    raise StoreError(
+                        f"{self._endpoint()} gives whole objects only, not parts of them",
+                        hint="check --endpoint-url, and the proxy before it",
+                    )
+                return body.read() if length is None else body.read()[:length]
+
+    def stream(self, address: ObjectAddress, chunk_size: int = 1 << 20) -> Iterator[bytes]:
+        """The whole payload, in chunks of `chunk_size` bytes. Raises NotFoundError, StoreError."""
+        client = self._client()
+        with translating(self._request("s3:GetObject", address.bucket, address.key)):
+            with closing(client.get_object(Bucket=address.bucket, Key=address.key)["Body"]) as body:
+                yield from body.iter_chunks(chunk_size)
+
+    def delete(self, objects: Sequence[ObjectInfo]) -> list[DeleteOutcome]:
+        """Delete objects that are still as described (etag, size and modification time), one outcome each, in order.
+
+        Every object is asked for again, and the store is given the etag as a condition where it knows conditions.
+        """
+        outcomes: dict[ObjectAddress, DeleteOutcome] = {}
+        confirmed: dict[str, dict[ObjectAddress, ObjectInfo]] = defaultdict(dict)
+        found = self.stat_many([item.address for item in objects])
+        for wanted, now in zip(objects, found, strict=True):
+            outcome = as_judged(wanted, now)
+            if outcome is None:
+                confirmed[wanted.address.bucket][wanted.address] = wanted
+            else:
+                outcomes[wanted.address] = outcome
+        for bucket, items in confirmed.items():
+            deleter = Deleter(self._client(), self._request("s3:DeleteObject", bucket))
+            outcomes.update(deleter.delete(list(items.values())))
+        return [outcomes[item.address] for item in objects]
+
+    def _head_bucket(self, bucket: str) -> dict[str, str]:
+        """Headers of the answer to a HEAD of the bucket. Raises StoreError, also where the bucket does not exist."""
+        client, request = self._client(), self._request("s3:ListBucket", bucket)
+        try:
+            with translating(request):
+                answer = client.head_bucket(Bucket=bucket)
+        except NotFoundError as error:
+            raise missing_bucket(request) from error
+        self._known_buckets.add(bucket)
+        return answer["ResponseMetadata"]["HTTPHeaders"]
+
+    def _client(self) -> S3Client:
+        with self._lock:
+            if self._connected is None:
+                settings = self._settings
+                try:
+                    session = boto3.session.Session(
+                        profile_name=settings.profile, region_name=settings.region
+                    )
+                    self._connected = session.client("s3", endpoint_url=settings.endpoint_url, config=_CONFIG)
+                except (BotoCoreError, ValueError) as error:
+                    raise set_up_error(error, settings.endpoint_url) from error
+            return self._connected
+
+    def _endpoint(self) -> str:
+        return label(self._client().meta.endpoint_url)
+
+    def _request(self, right: str, bucket: str, key: str | None = None) -> Request:
+        return Request(right, self._endpoint(), bucket, key)
