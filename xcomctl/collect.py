@@ -134,11 +134,8 @@ def plan_collection(
         classify(inventory, scope.policy, now=mark.database_at, cutoff=mark.cutoff)
         confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
         query = resources.files("xcomctl.inventory").joinpath("actions.sql").read_text(encoding="utf-8")
-        actions = (
-            inventory.sql.execute(query, {"orphans": scope.orphans})
-            .to_arrow_table()
-            .drop_columns(["step", "place"])
-        )
+        found = inventory.sql.sql(query, params={"orphans": scope.orphans})
+        actions = found.to_arrow_table().drop_columns(["step", "place"])
         counted = totals(inventory)
         deletes_orphans = scope.orphans and counted.objects_orphaned > 0
         guards = judge(
@@ -166,7 +163,7 @@ def require_dag(inventory: Inventory, glob: str | None, known_dags: set[str]) ->
     """Raise UsageError if a DAG glob matches nothing at all: a typing mistake must not look like a clean bucket."""
     if glob is None:
         return
-    inventory.sql.execute("CREATE OR REPLACE TABLE known_dags (dag_id VARCHAR)")
+    inventory.run("CREATE OR REPLACE TABLE known_dags (dag_id VARCHAR)")
     if known_dags:
         inventory.sql.executemany("INSERT INTO known_dags VALUES (?)", [(dag,) for dag in sorted(known_dags)])
     found = count(

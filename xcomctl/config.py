@@ -22,7 +22,7 @@ from xcomctl.models import Root
 if TYPE_CHECKING:
     from xcomctl.dialects.configured import DialectRule
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _HINT_DATABASE = "xcomctl ls --db postgresql://user@host/airflow, or set XCOMCTL_DB"
 
@@ -46,10 +46,10 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
+class Setting(Generic[T_co]):
     """A value and where it comes from: `--db`, `XCOMCTL_DB`, `profile prod in FILE`, ..., `default`."""
 
-    value: T
+    value: T_co
     origin: str
 
 
@@ -85,7 +85,7 @@ class Configuration:
         """Schema in which Airflow's tables are; None for the connection's own."""
         own = self._own("db_schema")
         if own is not None:
-            return Setting(own.value, own.origin)
+            return own
         # Airflow's schema describes Airflow's database, not one that was named otherwise.
         if self._own("db") is None:
             airflow = self._airflow.get("database", "sql_alchemy_schema", deprecated=("core",))
@@ -175,8 +175,7 @@ class Configuration:
         return None
 
     def _optional(self, name: str) -> Setting[str | None]:
-        own = self._own(name)
-        return Setting(None, "default") if own is None else Setting(own.value, own.origin)
+        return self._own(name) or Setting(None, "default")
 
     def _sections(self) -> Iterator[tuple[Section, str]]:
         """Parts of the configuration file that apply, each with its origin, the strongest first."""

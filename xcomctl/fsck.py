@@ -52,9 +52,9 @@ class Check:
         """One line per kind, all kinds, in their order."""
         found = {
             kind: KindSummary(kind, number, size)
-            for kind, number, size in self._inventory.sql.execute(
+            for kind, number, size in self._inventory.run(
                 "SELECT finding, count(*), coalesce(sum(size), 0) FROM findings GROUP BY finding"
-            ).fetchall()
+            )
         }
         return [found.get(kind, KindSummary(kind, 0, 0)) for kind in KINDS]
 
@@ -94,5 +94,5 @@ def check(
         classify(inventory, Policy(), now=mark.database_at, cutoff=mark.cutoff)
         confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
         query = resources.files("xcomctl.inventory").joinpath("findings.sql").read_text(encoding="utf-8")
-        inventory.sql.execute(query)
+        inventory.run(query)
         yield Check(inventory, now)

@@ -83,7 +83,7 @@ def _empty_database(inventory: Inventory, deletes_orphans: bool) -> Guard:
 
 
 def _cross_match(inventory: Inventory, deletes_orphans: bool) -> Guard:
-    referring, present = inventory.sql.execute(
+    referring, present = inventory.run(
         """
         WITH followed AS (
             SELECT r.row_id, r.reference_no, bool_or(o.object_id IS NOT NULL) AS present
@@ -95,7 +95,7 @@ def _cross_match(inventory: Inventory, deletes_orphans: bool) -> Guard:
         )
         SELECT count(*), count(*) FILTER (WHERE present) FROM followed
         """
-    ).fetchall()[0]
+    )[0]
     share = round(present / referring, 4) if referring else 0.0
     return Guard(
         "cross_match",
@@ -114,11 +114,11 @@ def _unknown_dags(
     if deletes_orphans and store_at is not None:
         known = known_dags | {
             dag
-            for (dag,) in inventory.sql.execute(
+            for (dag,) in inventory.run(
                 "SELECT DISTINCT dag_id FROM rows WHERE dag_id IS NOT NULL"
-            ).fetchall()
+            )
         }
-        per_dag = inventory.sql.execute(
+        per_dag = inventory.run(
             """
             SELECT o.dag_id, count(*) FILTER (WHERE s.state = 'orphaned' AND s.in_scope)
             FROM objects o JOIN object_states s USING (object_id)
@@ -126,7 +126,7 @@ def _unknown_dags(
             GROUP BY o.dag_id HAVING max(o.last_modified) > $since
             """,
             {"since": (store_at - ACTIVE_DEPLOYMENT).replace(tzinfo=None)},
-        ).fetchall()
+        )
         found = sorted((dag, number) for dag, number in per_dag if dag not in known and number)
     value = sum(number for _, number in found)
     names = ", ".join(dag for dag, _ in found[:3]) + (", ..." if len(found) > 3 else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import Literal, TypeVar
@@ -102,28 +102,38 @@ class Listing:
         self.problems: list[StoreErrorInfo] = []
         """Why objects could not be described, each cause once."""
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Generator[Entry, None, None]:
         """The entries, in order. Raises SourceError, and NotFoundError for a DAG or run that is unknown."""
-        for entry in self._sorted():
-            self.count += 1
-            self.unresolved += entry.lives == "unresolved"
-            yield entry
+        rows = self._rows()
+        try:
+            for entry in self._sorted(rows):
+                self.count += 1
+                self.unresolved += entry.lives == "unresolved"
+                yield entry
+        finally:
+            # Not left to the garbage collector: the source may be closed before that comes.
+            if isinstance(rows, Generator):
+                rows.close()
         if not self.count:
             _check_names(self._source, self._query.selection)
 
-    def _sorted(self) -> Iterator[Entry]:
+    def _rows(self) -> Iterator[Row]:
         query = self._query
         if query.sort == "size":
-            entries = self._large_enough(self._entries(self._source.rows(query.selection)))
+            return self._source.rows(query.selection)
+        # One more than is shown tells whether there are more. How many pass a filter, only the store knows.
+        needed = None if query.limit is None or query.min_size is not None else query.limit + 1
+        return self._source.rows(
+            query.selection, sort=_SORTS[query.sort], descending=query.sort == "age", limit=needed
+        )
+
+    def _sorted(self, rows: Iterator[Row]) -> Iterator[Entry]:
+        query = self._query
+        if query.sort == "size":
+            entries = self._large_enough(self._entries(rows))
             if query.limit is None:
                 return iter(sorted(entries, key=_size_or_less, reverse=True))
-            # One more than is shown tells whether there are more.
-            largest = heapq.nlargest(query.limit + 1, entries, key=_size_or_less)
-            return self._limited(iter(largest))
-        rows_needed = None if query.limit is None or query.min_size is not None else query.limit + 1
-        rows = self._source.rows(
-            query.selection, sort=_SORTS[query.sort], descending=query.sort == "age", limit=rows_needed
-        )
+            return self._limited(iter(heapq.nlargest(query.limit + 1, entries, key=_size_or_less)))
         if query.min_size is None:
             return self._entries(self._limited(rows))
         return self._limited(self._large_enough(self._entries(rows)))

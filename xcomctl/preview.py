@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from xcomctl import values
 from xcomctl.codecs.interface import Payload, Preview, PreviewOptions
@@ -19,6 +21,7 @@ from xcomctl.stores.interface import ObjectInfo, Store
 
 _CERTAINTY = {"exact": 0, "configured": 1, "ambiguous": 2}
 _URI_SCHEMES = ("s3://", "s3a://", "s3n://")
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 class Access(Protocol):
@@ -93,12 +96,14 @@ def find(ref: str, access: Access) -> Found:
             # A scheme without a bucket: some backends write that.
             return _object_of_reference(ref, access)
         return _object_at(address, access)
-    if "://" in ref.partition("/")[0] + "//" and "://" in ref or ref[:1] in ("{", '"'):
+    if _SCHEME.match(ref) or ref[:1] in ("{", '"'):
         return _object_of_reference(ref, access)
     if (short_id := short_id_in(ref)) is not None:
         row = access.source.row_by_short_id(short_id)
         if row is None:
-            raise NotFoundError(f"no XCom has the id {short_id}", hint="xcomctl ls lists XComs with their ids")
+            raise NotFoundError(
+                f"no XCom has the id {short_id}", hint="xcomctl ls lists XComs with their ids"
+            )
         return _of_row(row, access)
     if "/" not in ref:
         return _object_of_reference(ref, access)
@@ -106,15 +111,18 @@ def find(ref: str, access: Access) -> Found:
         row = row_named(ref, access.source)
     except NotFoundError:
         # Some backends store a bare key, which reads like the name of an XCom.
-        found = _existing(_read_reference(ref, access), access)
-        if found is None:
-            raise
-        return found
+        with contextlib.suppress(StoreError):
+            if (found := _existing(_read_reference(ref, access), access)) is not None:
+                return found
+        raise
     return _of_row(row, access)
 
 
 def preview(found: Found, options: PreviewOptions) -> Shown:
-    """Preview what was found, reading only what is needed. Raises UnreadableError, UsageError (no such column), StoreError."""
+    """Preview what was found, reading only what is needed.
+
+    Raises UnreadableError, UsageError (no such column), NotFoundError (gone meanwhile), StoreError.
+    """
     from xcomctl.codecs.registry import examine
 
     if found.object is None or found.store is None:
@@ -130,8 +138,8 @@ def preview(found: Found, options: PreviewOptions) -> Shown:
         if hint is None and found.claim is not None:
             hint = found.claim.codec
         address = found.object.address
-        with ObjectReader(found.store, address, found.object.size) as reader:
-            stream: BinaryIO = io.BufferedReader(reader)
+        reader = ObjectReader(found.store, address, found.object.size)
+        with io.BufferedReader(reader) as stream:
             examined = examine(Payload(stream, found.object.size, name=address.key, hint=hint), options)
             fetched = reader.bytes_fetched
         notes = ()
@@ -156,7 +164,10 @@ def stored_bytes(found: Found) -> Iterator[bytes]:
 def _object_at(address: ObjectAddress, access: Access) -> Found:
     info = access.store.stat(address)
     if info is None:
-        raise NotFoundError(f"there is no object {address.uri}", hint="the key is taken as it stands: check it for encoded characters")
+        raise NotFoundError(
+            f"there is no object {address.uri}",
+            hint="the key is taken as it stands: check it for encoded characters",
+        )
     return Found(ref=address.uri, object=info, claim=access.dialects.claim(address.key), store=access.store)
 
 
@@ -171,7 +182,9 @@ def _object_of_reference(text: str, access: Access) -> Found:
         raise _without_root(reference)
     found = _existing(reference, access)
     if found is None:
-        raise NotFoundError(f"the object of {reference.text} does not exist: {_uris(reference)}", hint=_other_root(reference))
+        raise NotFoundError(
+            f"the object of {reference.text} does not exist: {_uris(reference)}", hint=_other_root(reference)
+        )
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,18 @@ from xcomctl.models import ObjectAddress, Root
 CORPUS = Path(__file__).parents[1] / "corpus" / "references"
 
 
-def cases(member: str) -> Iterator[Any]:
-    for file in sorted(CORPUS.glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            case = json.loads(line)
-            if member in case:
-                yield pytest.param(case, id=f"{file.stem}: {case['case']}")
+def cases(member: str) -> list[Any]:
+    """Every line of the corpus that has this member."""
+    return [
+        pytest.param(case, id=f"{file.stem}: {case['case']}")
+        for file in sorted(CORPUS.glob("*.jsonl"))
+        for case in map(json.loads, file.read_text(encoding="utf-8").split("\n")[:-1])
+        if member in case
+    ]
 
 
 def raw_of(case: dict[str, Any]) -> bytes:
+    """The stored value of a case: `json` is encoded once, `raw` is as it stands, `raw_hex` are bytes."""
     if "raw_hex" in case:
         return bytes.fromhex(case["raw_hex"])
     return str(case["raw"] if "raw" in case else json.dumps(case["json"])).encode()
@@ -76,6 +78,7 @@ def test_every_dialect_has_a_corpus_of_its_own() -> None:
 
 
 def golden_files() -> list[Any]:
+    """What the tests of the backend hold it to."""
     return [pytest.param(file, id=file.stem) for file in sorted((CORPUS / "xcomctl").glob("*.json"))]
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from xcomctl import __version__
-from xcomctl.cli.cmd_config import config
+from xcomctl.cli.cmd_config import config_show
+from xcomctl.cli.cmd_demo import demo
+from xcomctl.cli.cmd_fsck import fsck
+from xcomctl.cli.cmd_gc import gc
+from xcomctl.cli.cmd_ls import ls
+from xcomctl.cli.cmd_show import show
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.render.text import visible
 
@@ -53,6 +57,12 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _help_if_no_verb(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(UsageError.exit_code)
+
+
 @app.callback(invoke_without_command=True)
 def xcomctl(
     context: typer.Context,
@@ -61,21 +71,19 @@ def xcomctl(
     ] = False,
 ) -> None:
     """Join XCom rows of Airflow's metadata database to their S3 objects: list, preview, check, collect them."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), nl=False)
-        raise typer.Exit(2)
+    _help_if_no_verb(context)
 
 
-def _register(name: str) -> None:
-    if importlib.util.find_spec(f"xcomctl.cli.cmd_{name}") is not None:
-        verb = getattr(importlib.import_module(f"xcomctl.cli.cmd_{name}"), name)
-        app.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
+def _register(group: typer.Typer, **verbs: Callable[..., None]) -> None:
+    for name, verb in verbs.items():
+        group.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
 
 
-for _name in ("ls", "show", "fsck", "gc"):
-    _register(_name)
-app.add_typer(config, name="config", epilog=_EPILOG, context_settings=_SETTINGS)
-_register("demo")
+_register(app, ls=ls, show=show, fsck=fsck, gc=gc, demo=demo)
+_config = typer.Typer(help="Show the configuration.")
+_config.callback(invoke_without_command=True)(_help_if_no_verb)
+_register(_config, show=config_show)
+app.add_typer(_config, name="config", epilog=_EPILOG, context_settings=_SETTINGS)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,16 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import typer
-
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
 from xcomctl.config import Configuration, Setting
 from xcomctl.errors import UsageError
 from xcomctl.masking import mask_url
 from xcomctl.render import output as data
 from xcomctl.render.columns import Column
-
-config = typer.Typer(help="Show the configuration.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +22,8 @@ class _Line:
     origin: str
 
 
-@config.callback(invoke_without_command=True)
-def _help(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), nl=False)
-        raise typer.Exit(2)
-
-
-@config.command("show")
 @with_options
-def show(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions) -> None:
+def config_show(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions) -> None:
     """Print each setting with its value, secrets masked, and its origin.
 
     A setting that is absent or wrong is shown with the reason. Nothing is connected.

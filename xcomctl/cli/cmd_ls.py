@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +14,10 @@ import typer
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, SelectionOptions, TalkOptions, with_options
 from xcomctl.cli.scoping import parse_age
 from xcomctl.errors import UsageError
-from xcomctl.listing import Entry, Listing, Query
+from xcomctl.listing import Listing, Query
 from xcomctl.render import output as data
-from xcomctl.render.columns import Column, Fit
-from xcomctl.units import format_duration, format_size, parse_size, parse_time
+from xcomctl.render.entries import entry_columns
+from xcomctl.units import parse_size, parse_time
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
@@ -99,7 +100,8 @@ def ls(
         stat_many = None if no_stat else lambda addresses: session.store.stat_many(addresses)
         listing = Listing(session.source, session.dialects, session.roots, query, stat_many)
         voice.detail(f"database: {session.source.info().label}")
-        data.write(listing, _columns(now), style, sys.stdout)
+        with closing(iter(listing)) as entries:
+            data.write(entries, entry_columns(now), style, sys.stdout)
     _explain(listing, voice)
 
 
@@ -129,46 +131,6 @@ def _within(
             "the times leave no room: --since is not before the end", hint="swap them, or drop one"
         )
     return replace(selection, since=start, until=end, all_attempts=all_attempts)
-
-
-def _columns(now: datetime) -> list[Column[Entry]]:
-    def age(entry: Entry) -> str:
-        at = entry.row.written_at
-        return "" if at is None else format_duration(max(now - at, timedelta(0)))
-
-    return [
-        Column("id", lambda entry: entry.row.short_id, "ID", fit=Fit.whole),
-        Column("dag_id", lambda entry: entry.row.dag_id, "DAG"),
-        Column("run_id", lambda entry: entry.row.run_id, "RUN", fit=Fit.middle),
-        Column("task_id", lambda entry: entry.row.task_id, "TASK", human=_task),
-        Column("map_index", lambda entry: entry.row.map_index),
-        Column("key", lambda entry: entry.row.key, "KEY"),
-        Column(
-            "written_at", lambda entry: entry.row.written_at, "AGE", human=age, number=True, fit=Fit.whole
-        ),
-        Column("size", lambda entry: entry.size, "SIZE", human=_size, number=True, fit=Fit.whole),
-        Column("type", lambda entry: entry.type, "TYPE"),
-        Column("lives", lambda entry: entry.lives, "LIVES", human=_place, fit=Fit.middle),
-        Column("ref", lambda entry: entry.row.ref),
-        Column("uri", lambda entry: None if entry.address is None else entry.address.uri),
-        Column("dialect", lambda entry: None if entry.reference is None else entry.reference.dialect),
-        Column("run_state", lambda entry: entry.row.run_state),
-        Column("try_number", lambda entry: entry.row.try_number),
-        Column("superseded", lambda entry: entry.row.superseded),
-    ]
-
-
-def _task(entry: Entry) -> str:
-    index = "" if entry.row.map_index in (None, -1) else f"[{entry.row.map_index}]"
-    return f"{entry.row.task_id or ''}{index}"
-
-
-def _size(entry: Entry) -> str:
-    return "" if entry.size is None else format_size(entry.size)
-
-
-def _place(entry: Entry) -> str:
-    return entry.address.uri if entry.lives == "s3" and entry.address is not None else entry.lives
 
 
 def _explain(listing: Listing, voice: Talk) -> None:

@@ -136,18 +136,10 @@ def cells(column: pa.Array) -> list[Any]:
     """The values of a column as JSON types. Times are formatted here: nanoseconds would need pandas, zones a database."""
     import pyarrow as pa
 
-    kind = column.type
-    if not _is_counted(kind):
+    if not _is_counted(column.type):
         return [json_ready(value) for value in column.to_pylist()]
-    per_second = _PER_SECOND[kind.unit]
-    if pa.types.is_timestamp(kind):
-        aware = kind.tz is not None
-        return [
-            _each(count, lambda n: format_epoch(n, per_second=per_second, aware=aware))
-            for count in _counts(column)
-        ]
-    form = _format_duration if pa.types.is_duration(kind) else _format_time
-    return [_each(count, lambda n: form(n, per_second)) for count in _counts(column)]
+    form = _form_of(column.type)
+    return [None if count is None else form(count) for count in column.cast(pa.int64()).to_pylist()]
 
 
 def _is_counted(kind: pa.DataType) -> bool:
@@ -157,15 +149,16 @@ def _is_counted(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind))
 
 
-def _counts(column: pa.Array) -> list[int | None]:
+def _form_of(kind: pa.DataType) -> Callable[[int], str]:
+    """How a value of such a type is written."""
     import pyarrow as pa
 
-    counts: list[int | None] = column.cast(pa.int64()).to_pylist()
-    return counts
-
-
-def _each(count: int | None, form: Callable[[int], str]) -> str | None:
-    return None if count is None else form(count)
+    per_second = _PER_SECOND[kind.unit]
+    if pa.types.is_timestamp(kind):
+        aware = kind.tz is not None
+        return lambda count: format_epoch(count, per_second=per_second, aware=aware)
+    form = _format_duration if pa.types.is_duration(kind) else _format_time
+    return lambda count: form(count, per_second)
 
 
 def _format_duration(count: int, per_second: int) -> str:
@@ -182,8 +175,6 @@ def _format_time(count: int, per_second: int) -> str:
 
 def _statistics(file: pq.ParquetFile, wanted: tuple[int, ...]) -> tuple[dict[str, Any], ...]:
     """Statistics of the wanted columns over all rows, batch by batch."""
-    import pyarrow as pa
-
     schema = file.schema_arrow
     tallies = [Tally(schema.names[place], _type_name(schema.types[place])) for place in wanted]
     for columns in _batches(file, wanted, batch_size=_BATCH * 8) if wanted else ():
@@ -192,9 +183,8 @@ def _statistics(file: pq.ParquetFile, wanted: tuple[int, ...]) -> tuple[dict[str
     for tally, place in zip(tallies, wanted, strict=True):
         kind = schema.types[place]
         if _is_counted(kind) and tally.least is not None:
-            tally.least, tally.greatest = cells(
-                pa.array([tally.least, tally.greatest], pa.int64()).cast(kind)
-            )
+            form = _form_of(kind)
+            tally.least, tally.greatest = form(tally.least), form(tally.greatest)
     return tuple(tally.as_dict() for tally in tallies)
 
 

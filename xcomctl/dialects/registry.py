@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xcomctl import values
 from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xcom_s3
 from xcomctl.dialects.configured import DialectRule, compile_rule
-from xcomctl.dialects.interface import Claim, Confidence, KeyPattern, Reference
+from xcomctl.dialects.interface import UNCLAIMABLE, Claim, Confidence, KeyPattern, Reference
 from xcomctl.dialects.patterns import DocumentPattern, ReferencePattern, codec_of_key
 from xcomctl.dialects.texts import (
     Text,
@@ -22,7 +22,7 @@ from xcomctl.dialects.texts import (
     strings_of_pickle,
 )
 from xcomctl.errors import UsageError
-from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
+from xcomctl.models import ObjectAddress, Root
 
 _REFERENCES = (
     *common_io.REFERENCES,
@@ -32,18 +32,19 @@ _REFERENCES = (
 )
 _DOCUMENTS = (*own.DOCUMENTS, *dict_forms.DOCUMENTS)
 _KEYS = (
+    # First, because what it asks for is the narrowest: nothing but a compression may follow the uuid. The layout of
+    # our own backend would take such a key for one of its own where the ids are numbers.
+    *common_io.KEYS,
     *own.KEYS,
     *common_io.ATTEMPT_KEYS,
     *xcom_s3.KEYS,
     *astronomer.KEYS,
     *s3_url.KEYS,
-    # Last, because a uuid below three folders is the least that any layout shows.
-    *common_io.KEYS,
 )
 BUILT_IN = (
+    common_io.NAME,
     own.NAME,
     common_io.ATTEMPT,
-    common_io.NAME,
     xcom_s3.BUCKET,
     xcom_s3.RUN,
     xcom_s3.FLAT,
@@ -52,11 +53,12 @@ BUILT_IN = (
     s3_url.URL,
     s3_url.BARE,
 )
-"""Names of the built-in dialects, the most specific first."""
+"""Names of the built-in dialects, in the order of their claims."""
 
 _CERTAINTY: dict[Confidence, int] = {"ambiguous": 0, "configured": 1, "exact": 2}
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_RESERVED = re.compile(r"(?:^|/)" + re.escape(RESERVED_FOLDER))
+# Python's `$` also matches before a last newline, RE2's does not.
+_UNCLAIMABLE = re.compile(UNCLAIMABLE.replace("$", r"\Z"))
 
 
 class DialectRegistry:
@@ -119,8 +121,8 @@ class DialectRegistry:
         return None
 
     def claim(self, key: str) -> Claim | None:
-        """The first dialect's claim on a key; None for what no backend is known to write, and in the tool's own folder."""
-        if _RESERVED.search(key):
+        """The first dialect's claim on a key; None for what no backend is known to write, and for what is UNCLAIMABLE."""
+        if _UNCLAIMABLE.search(key):
             return None
         for pattern, compiled in self._compiled_keys:
             if match := compiled.search(key):
@@ -128,15 +130,19 @@ class DialectRegistry:
         return None
 
     def key_patterns(self) -> Sequence[KeyPattern]:
-        """The patterns behind `claim`, in order. They do not know the tool's own folder: leave it out before."""
+        """The patterns behind `claim`, in order. They do not look for what is UNCLAIMABLE: leave that out before."""
         return self._keys
 
     def _in_parts(self, parts: Iterable[Text | dict[str, Any]], roots: Sequence[Root]) -> Iterator[Reference]:
+        settled: set[str] = set()
         for part in parts:
             if isinstance(part, dict):
-                yield from _of_document(part, roots)
+                for reference in _of_document(part, roots):
+                    if reference.confidence != "ambiguous":
+                        settled.add(reference.text)
+                    yield reference
                 continue
-            if self._built_ins_only and not may_be_reference(part.text):
+            if part.text in settled or (self._built_ins_only and not may_be_reference(part.text)):
                 continue
             found = self._of_string(part.text, roots)
             if found is not None:
@@ -173,11 +179,14 @@ class DialectRegistry:
                     codec=pattern.codec or codec_of_key(groups["key"]),
                     root=_root(pattern, groups),
                 )
+            if pattern.confidence == "exact" and pattern.only_in == "anywhere":
+                # It says itself where the object is: no other reading can add to that.
+                break
         return None if first is None else replace(first, addresses=tuple(addresses))
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    # Python's `$` also matches before a last newline, RE2's does not; and RE2's classes know ASCII only.
+    # RE2's `$` matches at the very end only, and its classes know ASCII only.
     return re.compile(pattern[:-1] + r"\Z", re.ASCII)
 
 

@@ -18,6 +18,7 @@ _EMBEDDED = re.compile(
     r"(?:xcom_s3|[sS]3[aAnN]?)://[^\x00-\x1f\"<>\\\x7f-\x9f\ufffd]+"
     r"|s3_xcom_[0-9a-fA-F-]{32,36}(?:_dataframe|_datetime)?(?:\.gz)?"
 )
+_BETWEEN_WORDS = re.compile(r"\s+|[,;|]+(?=xcom_s3:|[sS]3[aAnN]?:)")
 _PUNCTUATION = ".,;:!?'`)]}>"
 
 
@@ -63,14 +64,15 @@ def parts_of(value: Any) -> Iterator[Text | dict[str, Any]]:
 
 
 def embedded_in(text: str) -> Iterator[str]:
-    """What looks like a reference inside of a longer text, in its longest and in its shortest reading."""
+    """What looks like a reference inside of a longer text: up to the next quote or line, and up to the next blank."""
     for match in _EMBEDDED.finditer(text):
         longest = match.group().rstrip()
         yield longest
-        words = longest.split()
-        shortest = words[0].rstrip(_PUNCTUATION)
-        if shortest != longest:
-            yield shortest
+        for word in _BETWEEN_WORDS.split(longest):
+            if inner := _EMBEDDED.match(word):
+                shortest = inner.group().rstrip(_PUNCTUATION)
+                if shortest != longest:
+                    yield shortest
 
 
 def strings_of_pickle(payload: bytes) -> Iterator[str]:

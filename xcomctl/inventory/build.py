@@ -96,11 +96,15 @@ class Inventory:
         self.sql.close()
         self._spill.cleanup()
 
+    def run(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement to its end; all rows that it gives. For a few rows only."""
+        return self.sql.execute(statement, parameters).fetchall()
+
     def run_script(self, name: str, parameters: dict[str, object] | None = None) -> None:
         """Run one of the SQL files beside this module, statement by statement."""
         text = resources.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")
         for statement in self.sql.extract_statements(text):
-            self.sql.execute(statement, parameters if statement.named_parameters else None)
+            self.sql.execute(statement, parameters if statement.named_parameters else None).fetchall()
 
     def add_objects(self, root: Root, batches: Iterable[pa.RecordBatch]) -> None:
         """Add a listing of everything below `root` (batches of `stores.interface.object_schema`)."""
@@ -109,7 +113,7 @@ class Inventory:
         statement = _claim_sql(self._dialects.key_patterns())
         for batch in batches:
             self.sql.register("batch", _without_zones(pa.Table.from_batches([batch])))
-            self.sql.execute(statement, {"prefix_length": len(root.prefix)})
+            self.run(statement, {"prefix_length": len(root.prefix)})
             self.sql.unregister("batch")
             self._report("objects", batch.num_rows)
 
@@ -181,18 +185,18 @@ class Inventory:
 
     def _objects_without_uuid(self) -> list[tuple[int, str]]:
         """Objects whose layout has no uuid: only the key, wherever it occurs as a whole, can speak for them."""
-        found = self.sql.execute(
+        found = self.run(
             "SELECT object_id, unnest(list_distinct([key, relative_key])) AS whole_key FROM objects"
             " WHERE uuid IS NULL AND (dialect IS NOT NULL OR $all)",
             {"all": self._search_whole_keys},
         )
-        return [(int(object_id), str(key)) for object_id, key in found.fetchall() if key]
+        return [(int(object_id), str(key)) for object_id, key in found if key]
 
     def _insert(self, statement: str, table: pa.Table | None) -> None:
         if table is None:
             return
         self.sql.register("batch", table)
-        self.sql.execute(statement)
+        self.run(statement)
         self.sql.unregister("batch")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from xcomctl.inventory.build import Inventory
 from xcomctl.policy import Policy
@@ -33,17 +32,17 @@ def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: dat
     that is not older is `recent`.
     """
     query, parameters = policy.expiring_rows_sql(now)
-    inventory.sql.execute(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
+    inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
     inventory.run_script("states.sql", {"cutoff": cutoff.replace(tzinfo=None), "scope": policy.dag})
 
 
 def totals(inventory: Inventory) -> Totals:
     """Count what `classify` and `confirm_dangling` found. Orphaned and recent objects outside the scope do not count."""
     states = dict(
-        inventory.sql.execute(
+        inventory.run(
             "SELECT state, count(*) FROM object_states"
             " WHERE in_scope OR state NOT IN ('orphaned', 'recent') GROUP BY state"
-        ).fetchall()
+        )
     )
     return Totals(
         rows_scanned=count(inventory, "SELECT count(*) FROM rows WHERE NOT archived"),
@@ -59,7 +58,6 @@ def totals(inventory: Inventory) -> Totals:
     )
 
 
-def count(inventory: Inventory, query: str, parameters: dict[str, Any] | None = None) -> int:
+def count(inventory: Inventory, query: str, parameters: dict[str, object] | None = None) -> int:
     """The one number that a query gives; NULL is 0."""
-    found = inventory.sql.execute(query, parameters).fetchone()
-    return int(found[0] or 0) if found else 0
+    return int(inventory.run(query, parameters)[0][0] or 0)

@@ -22,16 +22,15 @@ def confirm_dangling(
     An object that is not in the listing may have been uploaded since, or be listed under another spelling; only
     the store's own "no such key" makes a row dangling. An error of any kind makes it unreachable.
     """
-    sql = inventory.sql
-    sql.execute("CREATE OR REPLACE TABLE dangling_rows (row_id BIGINT, bucket VARCHAR, key VARCHAR)")
-    sql.execute(
+    inventory.run("CREATE OR REPLACE TABLE dangling_rows (row_id BIGINT, bucket VARCHAR, key VARCHAR)")
+    inventory.run(
         "CREATE OR REPLACE TABLE unreachable_rows (row_id BIGINT, bucket VARCHAR, key VARCHAR, cause VARCHAR)"
     )
     if store is None:
         return
     query = resources.files("xcomctl.inventory").joinpath("suspects.sql").read_text(encoding="utf-8")
     # A cursor of its own: the results are read while the tables above are written.
-    suspects = sql.cursor().execute(query)
+    suspects = inventory.sql.cursor().execute(query)
     pending: list[tuple[Any, ...]] = []
     while batch := suspects.fetchmany(_BATCH):
         pending += batch

@@ -1,6 +1,6 @@
 -- What does not fit between rows and objects, one record a finding.
 
-CREATE OR REPLACE TEMP VIEW findings AS
+CREATE OR REPLACE VIEW findings AS
 SELECT
     CASE s.state WHEN 'orphaned' THEN 0 ELSE 3 END AS kind_no,
     s.state AS finding, 's3://' || o.bucket || '/' || o.key AS uri,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ from sqlalchemy.pool import NullPool
 from xcomctl.errors import SourceError
 from xcomctl.metadata.failures import missing_driver, told_around_callers, told_as_source_error
 from xcomctl.metadata.url import DatabaseAddress
+
+# SQLAlchemy logs, with a traceback, that a cursor of a lost connection cannot be closed. We raise the loss itself;
+# without a handler the record would go to stderr.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 _CONNECT_SECONDS = 10
 _LOCK_SECONDS = 30

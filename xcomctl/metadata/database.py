@@ -20,7 +20,7 @@ from xcomctl.metadata.queries import Queries
 from xcomctl.metadata.records import to_row
 from xcomctl.metadata.schema import read_shape
 from xcomctl.metadata.selection import Filter
-from xcomctl.metadata.snapshot import DatabaseSnapshot, oldest_transaction, stream
+from xcomctl.metadata.snapshot import DatabaseSnapshot, oldest_transaction, streamed
 from xcomctl.metadata.url import parse_url
 from xcomctl.models import Row
 
@@ -65,9 +65,9 @@ class DatabaseSource:
                 descending=descending,
                 limit=limit if rows_filter.exact else None,
             )
-            records = stream(connection, statement, parameters, self._address)
-            rows = (to_row(record, tables[record[0]]) for record in records)
-            yield from itertools.islice(filter(rows_filter.matches, rows), limit)
+            with streamed(connection, statement, parameters, self._address) as records:
+                rows = (to_row(record, tables[record[0]]) for record in records)
+                yield from itertools.islice(filter(rows_filter.matches, rows), limit)
 
     def run_ids(self, dag_id: str, *, limit: int = 20) -> list[str]:
         """Runs of one DAG that have XComs, newest first."""
@@ -92,10 +92,9 @@ class DatabaseSource:
                 # Row.short_id writes 0 where a row has no run.
                 condition = f"{run} = :run" if int(match[1]) else f"({run} = :run OR {run} IS NULL)"
                 statement = table.select(self._address.engine, condition)
-                records = stream(connection, statement, {"run": int(match[1])}, self._address)
-                found += [
-                    row for row in (to_row(record, table) for record in records) if row.short_id == short_id
-                ]
+                with streamed(connection, statement, {"run": int(match[1])}, self._address) as records:
+                    rows = (to_row(record, table) for record in records)
+                    found += [row for row in rows if row.short_id == short_id]
         if len(found) > 1:
             raise UsageError(
                 f"{short_id} is the short id of {len(found)} rows",

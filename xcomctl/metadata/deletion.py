@@ -1,5 +1,8 @@
 """Deleting rows: only those that are still as judged, of runs that are over, all in one transaction."""
 
+# Names of tables are quoted, and values are always parameters.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 import json
@@ -98,7 +101,7 @@ class Deletion:
         found: dict[Key, int] = {}
         for part in _parts(keys):
             statement = (
-                f"SELECT {self._uuid('x.id')}, dr.id FROM {self._queries.table('xcom_v2')} x"  # noqa: S608
+                f"SELECT {self._uuid('x.id')}, dr.id FROM {self._queries.table('xcom_v2')} x"
                 f" JOIN {self._queries.table('task_instance')} ti ON ti.id = x.task_instance_id"
                 f" JOIN {self._queries.table('dag_run')} dr ON dr.dag_id = ti.dag_id AND dr.run_id = ti.run_id"
                 " WHERE x.id IN :ids"
@@ -113,7 +116,7 @@ class Deletion:
         active: set[int] = set()
         for part in _parts(sorted(runs)):
             statement = (
-                f"SELECT id, state FROM {self._queries.table('dag_run')} WHERE id IN :ids ORDER BY id"  # noqa: S608
+                f"SELECT id, state FROM {self._queries.table('dag_run')} WHERE id IN :ids ORDER BY id"
                 f"{self._lock('SHARE')}"
             )
             active |= {
@@ -121,7 +124,7 @@ class Deletion:
             }
             current = " AND ti.working_set IS NOT NULL" if "xcom_v2" in self._queries.shape.live else ""
             statement = (
-                f"SELECT DISTINCT dr.id FROM {self._queries.table('dag_run')} dr"  # noqa: S608
+                f"SELECT DISTINCT dr.id FROM {self._queries.table('dag_run')} dr"
                 f" JOIN {self._queries.table('task_instance')} ti ON ti.dag_id = dr.dag_id AND ti.run_id = dr.run_id"
                 f" WHERE dr.id IN :ids AND ti.state IN :states{current}"
             )
@@ -139,7 +142,7 @@ class Deletion:
             condition, parameters = self._condition(table, part)
             selected = [self._uuid("id")] if table == "xcom_v2" else columns
             statement = (
-                f"SELECT {self._queries.time(quote('timestamp', self._engine))}, {value}, {', '.join(selected)}"  # noqa: S608
+                f"SELECT {self._queries.time(quote('timestamp', self._engine))}, {value}, {', '.join(selected)}"
                 f" FROM {self._queries.table(table)} WHERE {condition}{self._lock('UPDATE')}"
             )
             for written_at, raw, *key in self._ask(statement, **parameters):
@@ -149,7 +152,7 @@ class Deletion:
     def _delete(self, table: str, keys: list[Key]) -> None:
         for part in _parts(keys):
             condition, parameters = self._condition(table, part)
-            statement = f"DELETE FROM {self._queries.table(table)} WHERE {condition}"  # noqa: S608
+            statement = f"DELETE FROM {self._queries.table(table)} WHERE {condition}"
             count = self._connection.execute(_expanding(statement, parameters), parameters).rowcount
             if count != len(part):
                 raise SourceError(

@@ -73,8 +73,8 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("terminating connection|server closed|connection already closed|connection not open|ssl syscall", _LOST),
     ("database is locked|database table is locked", _BUSY),
     ("readonly database|read-only", _READ_ONLY),
-    ("file is not a database|malformed", "check that --db names Airflow's SQLite file; `sqlite3 FILE .dump` may save a broken one"),
-    ("unable to open database", "check the rights on the file; one in WAL mode needs a folder that can be written, or a copy"),
+    ("file is not a database|malformed", "check that --db names Airflow's SQLite file; `sqlite3 FILE .recover` may save it"),
+    ("unable to open database", "check the rights on the file; in WAL mode also its folder must be writable, or use a copy"),
     ("cryptography", "pip install cryptography"),
 )  # fmt: skip
 
@@ -110,7 +110,7 @@ def _code(original: Any) -> str | int | None:
     state = getattr(original, "pgcode", None)
     if state is not None:
         return str(state)
-    arguments = getattr(original, "args", ())
+    arguments: tuple[Any, ...] = getattr(original, "args", ())
     # PyMySQL puts the error number first; the errors of the other drivers start with their text.
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
@@ -127,7 +127,7 @@ def _hint(code: str | int | None, cause: str) -> str | None:
 
 def _cause(original: Any) -> str:
     """The line that tells: the server's message without the driver's preamble. Details could quote a value."""
-    arguments = getattr(original, "args", ())
+    arguments: tuple[Any, ...] = getattr(original, "args", ())
     if len(arguments) > 1 and isinstance(arguments[0], int):
         text = str(arguments[1])
     elif isinstance(original, UnicodeError):

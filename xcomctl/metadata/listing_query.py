@@ -1,5 +1,8 @@
 """The one query behind a list of rows: all live tables together, filtered, in a total order."""
 
+# Names of tables are quoted, and values are always parameters.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,8 @@
 """The SQL that reads XCom tables, by shape and engine. Every query gives the same fields in the same order."""
 
+# Names of tables are quoted, and values are always parameters.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -66,7 +66,8 @@ def _recognise(columns: Mapping[str, Columns], schema: str | None, label: str) -
         found = ", ".join(sorted(columns)[:6]) if columns else "no tables at all"
         more = f" and {len(columns) - 6} more" if len(columns) > 6 else ""
         raise SourceError(
-            f"{label} is not a metadata database of Airflow: expected a table xcom, or xcom_v1 and xcom_v2; found {found}{more}",
+            f"{label} is not a metadata database of Airflow: expected a table xcom, or xcom_v1 and xcom_v2; "
+            f"found {found}{more}",
             hint=_CHECK_URL,
         )
     for name in sorted(columns):

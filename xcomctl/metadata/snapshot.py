@@ -1,13 +1,17 @@
 """One consistent view of the database, from which every row is read."""
 
+# Names of tables are quoted, and values are always parameters.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, CursorResult
 
 from xcomctl.errors import SourceError
 from xcomctl.metadata.connections import Connections
@@ -94,10 +98,10 @@ class DatabaseSnapshot:
                 _scalar(self._connection, f"SELECT count(*) FROM {self._queries.table(table.name)}")
             )
         given = 0
-        records = stream(self._connection, table.select(self._queries.engine), {}, self._address)
-        for batch in to_batches(records, table, most_rows=BATCH_ROWS, most_bytes=BATCH_BYTES):
-            given += batch.num_rows
-            yield batch
+        with streamed(self._connection, table.select(self._queries.engine), {}, self._address) as records:
+            for batch in to_batches(records, table, most_rows=BATCH_ROWS, most_bytes=BATCH_BYTES):
+                given += batch.num_rows
+                yield batch
         if given != counted:
             raise SourceError(
                 f"{self._address.label}: short result, table {table.name} gave {given} rows of {counted}",
@@ -105,21 +109,24 @@ class DatabaseSnapshot:
             )
 
 
-def stream(
+@contextmanager
+def streamed(
     connection: Connection, statement: str, parameters: dict[str, Any], address: DatabaseAddress
-) -> Iterator[Record]:
+) -> Iterator[Iterator[Record]]:
     """Records of a query as the server hands them over, never all at once in memory. Raises SourceError."""
     with told_as_source_error(address):
         result = connection.execute(sa.text(statement).execution_options(stream_results=True), parameters)
-    try:
-        while True:
-            with told_as_source_error(address):
-                records = result.fetchmany(_FETCH_ROWS)
-            if not records:
-                return
-            yield from records
-    finally:
-        result.close()
+    with closing(result):
+        yield _records(result, address)
+
+
+def _records(result: CursorResult[Any], address: DatabaseAddress) -> Iterator[Record]:
+    while True:
+        with told_as_source_error(address):
+            records = result.fetchmany(_FETCH_ROWS)
+        if not records:
+            return
+        yield from records
 
 
 def oldest_transaction(connections: Connections) -> datetime | None:

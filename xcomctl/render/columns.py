@@ -78,10 +78,10 @@ def choose(columns: Sequence[Column[T]], style: OutputStyle) -> list[Column[T]]:
         return [column for column in columns if style.format != "table" or column.title is not None]
     known = {column.title.lower(): column for column in columns if column.title is not None}
     known |= {column.name: column for column in columns}
-    unknown = [name for name in style.columns if name not in known]
-    if unknown:
-        raise unknown_column(unknown[0], columns)
-    return [known[name] for name in style.columns]
+    for name in style.columns:
+        if name.lower() not in known:
+            raise unknown_column(name, columns)
+    return [known[name.lower()] for name in style.columns]
 
 
 def unknown_column(name: str, columns: Sequence[Column[T]]) -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Sequence
 from typing import TextIO
@@ -9,6 +10,9 @@ from typing import TextIO
 from xcomctl.errors import UsageError
 from xcomctl.render.columns import Column, T, machine, unknown_column
 from xcomctl.render.text import visible
+
+# A field within a format, or a width that would fill the memory.
+_EXCESSIVE = re.compile(r"[{}]|\d{4}")
 
 _HINT = "write --template '{dag_id} {size:>12}', and {{ for a brace"
 
@@ -39,7 +43,7 @@ def _parts(template: str, columns: Sequence[Column[T]]) -> list[tuple[str, str |
             raise UsageError(f"the template's field {{{name}}} is not a plain name", hint=_HINT)
         if name is not None and name not in names:
             raise unknown_column(name, columns)
-        if conversion or "{" in (spec or ""):
+        if conversion or _EXCESSIVE.search(spec or ""):
             raise UsageError(f"the template's field {{{name}}} uses more than a plain format", hint=_HINT)
         parts.append((text, name, spec or ""))
     return parts

@@ -162,9 +162,11 @@ class S3Store:
     def stream(self, address: ObjectAddress, chunk_size: int = 1 << 20) -> Iterator[bytes]:
         """The whole payload, in chunks of `chunk_size` bytes. Raises NotFoundError, StoreError."""
         client = self._client()
-        with translating(self._request("s3:GetObject", address.bucket, address.key)):
-            with closing(client.get_object(Bucket=address.bucket, Key=address.key)["Body"]) as body:
-                yield from body.iter_chunks(chunk_size)
+        with (
+            translating(self._request("s3:GetObject", address.bucket, address.key)),
+            closing(client.get_object(Bucket=address.bucket, Key=address.key)["Body"]) as body,
+        ):
+            yield from body.iter_chunks(chunk_size)
 
     def delete(self, objects: Sequence[ObjectInfo]) -> list[DeleteOutcome]:
         """Delete objects that are still as described (etag, size and modification time), one outcome each, in order.

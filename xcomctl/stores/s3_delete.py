@@ -97,7 +97,7 @@ class Deleter:
         return outcomes
 
     def _ask(self, items: Sequence[ObjectInfo]) -> dict[str, DeleteOutcome]:
-        """One request for all `items`; key -> outcome, for each of them. Raises StoreError if the request as a whole failed."""
+        """One request for all `items`: key -> outcome of each. Raises StoreError if the request as a whole failed."""
         identifiers: list[ObjectIdentifierTypeDef] = [{"Key": item.address.key} for item in items]
         if self.conditional:
             for identifier, item in zip(identifiers, items, strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from xcomctl_backend.errors import EncodingError, ReferenceFormatError
@@ -29,9 +29,9 @@ class Encoded:
     """A value as a payload. `document` is its JSON if the row could hold the value itself, else None."""
 
     codec: str
-    payload: bytes
+    payload: bytes = field(repr=False)
     type_name: str
-    document: bytes | None = None
+    document: bytes | None = field(default=None, repr=False)
     index_columns: int = 0
 
 

@@ -192,17 +192,21 @@ def coordinates_of(key: str) -> Coordinates | None:
         len(parts) < 6
         or not all(parts)
         or not _NAME.fullmatch(parts[5])
-        or not re.fullmatch(r"-1|\d+", parts[3])
+        or not re.fullmatch(r"-1|[0-9]+", parts[3])
     ):
         return None
-    try:
-        dag_id, run_id, task_id, name = (
-            None if part == _ABSENT else unquote(part, errors="surrogatepass")
-            for part in (parts[0], parts[1], parts[2], parts[4])
-        )
-    except UnicodeDecodeError:
-        return None
+    dag_id, run_id, task_id, name = (_unquoted(parts[index]) for index in (0, 1, 2, 4))
     return Coordinates(dag_id, run_id, task_id, int(parts[3]), name)
+
+
+def _unquoted(component: str) -> str | None:
+    if component == _ABSENT:
+        return None
+    try:
+        return unquote(component, errors="surrogatepass")
+    except UnicodeDecodeError:
+        # A shortened component may end within a character.
+        return unquote(component, errors="replace")
 
 
 def may_belong_to(key: str, prefix: str, row: Mapping[str, Any]) -> bool:

@@ -1,3 +1,5 @@
+# ruff: noqa: D103 - a task is named after what it does
+# mypy: ignore-errors
 """A DAG for Airflow 2.11 and 3.x: pushes values of many types and says so loudly if what it pulls is not equal."""
 
 import datetime
@@ -21,7 +23,12 @@ def frame():
     at = pd.to_datetime(["2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z", None]).tz_convert("Europe/Paris")
     status = pd.Categorical(["new", "paid", "new"], categories=["new", "paid", "sent"], ordered=True)
     return pd.DataFrame(
-        {"amount": [1.5, 2.5, float("nan")], "at": at, "status": status, "n": pd.array([1, None, 3], dtype="Int64")},
+        {
+            "amount": [1.5, 2.5, float("nan")],
+            "at": at,
+            "status": status,
+            "n": pd.array([1, None, 3], dtype="Int64"),
+        },
         index=pd.Index([30, 10, 20], name="line"),
     )
 

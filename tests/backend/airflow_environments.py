@@ -1,0 +1,151 @@
+"""Real releases of Airflow, each in an environment of its own that `uv` makes, with the backend installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BACKEND = Path(__file__).parents[2] / "backend"
+DAGS = Path(__file__).parent / "dags"
+_PYTHONS = ">=3.10,<3.13"
+"""What all the releases below run on."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of Airflow, with what PyPI had when it was current, so that no constraints file is needed."""
+
+    version: str
+    until: str
+    """Packages uploaded later than this date are not considered."""
+    packages: tuple[str, ...] = ()
+
+    @property
+    def generation(self) -> int:
+        """2 or 3."""
+        return int(self.version.partition(".")[0])
+
+
+RELEASES = (
+    # With the Amazon provider here, and without it there: both ways to an Airflow connection.
+    Release("2.11.2", "2026-03-25", ("apache-airflow-providers-amazon", "pandas<3", "pyarrow")),
+    Release("3.3.2", "2026-09-25", ("pandas", "pyarrow")),
+)
+
+
+@dataclass(frozen=True)
+class AirflowEnvironment:
+    """One installed release, with a home of its own on SQLite. `settings` are variables for every command."""
+
+    release: Release
+    folder: Path
+    home: Path
+    settings: Mapping[str, str]
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file of the metadata database."""
+        return self.home / "airflow.db"
+
+    def airflow(self, *arguments: str, timeout: float = 90) -> str:
+        """Run an `airflow` command; its output. Fails the test, with the end of the output, if it fails."""
+        return self._run([str(self.folder / "bin" / "airflow"), *arguments], {}, timeout)
+
+    def python(self, program: Path | str, *, timeout: float = 60, **settings: str) -> str:
+        """Run a program file, or the text of one; what it prints on stdout."""
+        source = [str(program)] if isinstance(program, Path) else ["-c", program]
+        return self._run([str(self.folder / "bin" / "python"), *source], settings, timeout)
+
+    def _run(self, command: list[str], settings: Mapping[str, str], timeout: float) -> str:
+        done = subprocess.run(  # noqa: S603 - programs of an environment that we made
+            command,
+            cwd=self.home,
+            env={**self._environment(), **settings},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.fail(
+                f"{' '.join(command)[:200]}: exit {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+            )
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "TZ") if name in os.environ}
+        return {
+            **kept,
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"
+            if self.release.generation == 2
+            else "LocalExecutor",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # No credentials and no files of the person who runs the tests may matter.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **self.settings,
+        }
+
+
+def install(release: Release, base: Path) -> Path:
+    """The environment with `release` and the backend under `base`, made where it is not there yet.
+
+    Skips the test, with the reason, where uv, a fitting Python or the package registry is missing.
+    """
+    uv = _uv()
+    folder = base / f"airflow-{release.version}"
+    ready = folder / "ready.json"
+    wanted = {"until": release.until, "packages": [f"apache-airflow=={release.version}", *release.packages]}
+    if not (ready.exists() and json.loads(ready.read_text()) == wanted):
+        shutil.rmtree(folder, ignore_errors=True)
+        _or_skip([uv, "venv", "--quiet", "--no-python-downloads", "--python", _python(), str(folder)])
+        until = ["--exclude-newer", release.until]
+        _or_skip([uv, "pip", "install", "--quiet", *_into(folder), *until, *wanted["packages"], "boto3"])
+        ready.write_text(json.dumps(wanted))
+    # The backend is what is tested, so it is always installed anew; a failure here is one of ours.
+    subprocess.run(  # noqa: S603 - uv, our own arguments
+        [uv, "pip", "install", "--quiet", *_into(folder), "--no-deps", "--reinstall", str(BACKEND)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return folder
+
+
+def _into(folder: Path) -> list[str]:
+    return ["--python", str(folder / "bin" / "python")]
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        pytest.skip("needs uv to install Airflow: pip install uv")
+    return found
+
+
+def _python() -> str:
+    return sys.executable if (3, 10) <= sys.version_info[:2] <= (3, 12) else _PYTHONS
+
+
+def _or_skip(command: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603 - uv, our own arguments
+        command, capture_output=True, text=True, timeout=600, check=False
+    )
+    if done.returncode != 0:
+        reason = " ".join(done.stderr.split())[-300:]
+        pytest.skip(f"could not make an environment with Airflow: {reason}")

@@ -1,0 +1,79 @@
+"""The golden files of the reference format, which the backend must write and the tool must read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xcomctl_backend._reference import Coordinates
+
+FOLDER = Path(__file__).parents[1] / "corpus" / "references" / "xcomctl"
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """One golden file."""
+
+    name: str
+    coordinates: Coordinates
+    prefix: str
+    bucket: str
+    uuid: str
+    codec: str
+    payload_name: str
+    reference: dict[str, Any]
+    key: str
+    metadata: dict[str, str]
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes of the object."""
+        return (FOLDER / self.payload_name).read_bytes()
+
+
+def golden_cases() -> list[GoldenCase]:
+    """Every golden file, by name."""
+    cases = []
+    for path in sorted(FOLDER.glob("*.json")):
+        members = json.loads(path.read_text(encoding="utf-8"))
+        coordinates = Coordinates(**members.pop("coordinates"))
+        payload_name = members.pop("payload")
+        cases.append(GoldenCase(path.stem, coordinates, payload_name=payload_name, **members))
+    return cases
+
+
+def orders() -> pd.DataFrame:
+    """The frame behind `payloads/orders.parquet`."""
+    at = pd.to_datetime(
+        ["2026-11-01T06:00:00Z", "2026-11-01T07:30:00Z", "2026-11-02T00:00:00Z", ""], utc=True
+    )
+    return pd.DataFrame(
+        {
+            "order_id": [1001, 1002, 1003, 1004],
+            "customer": ["Ada", "Bo", "Çelik", "Dee"],
+            "amount": [19.5, 7.25, 100.0, 0.99],
+            "status": pd.Categorical(
+                ["new", "paid", "paid", "new"], categories=["new", "paid", "sent"], ordered=True
+            ),
+            "at": at.tz_convert("Europe/Paris"),
+        },
+        index=pd.Index([10, 20, 30, 40], name="line"),
+    )
+
+
+VALUES: dict[str, Any] = {
+    "payloads/orders.csv": orders()[["order_id", "customer", "amount"]],
+    "payloads/tree.json": {
+        "rows": [1, 2.5, None, True],
+        "où": {"nested": ["é", "x"]},
+        "n": 12345678901234567890,
+    },
+    "payloads/list.json": [1, "two", 3.0, None, {"a": []}],
+    "payloads/lines.txt": 'id,name\n1,Zoë\n2,"a, b"\n',
+    "payloads/blob.bin": bytes(range(256)),
+}
+"""The values behind the payloads whose bytes do not depend on the release of a library."""

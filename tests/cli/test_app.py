@@ -1,0 +1,203 @@
+"""The frame of the command line: help, versions, errors, exit codes, and what a start may load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COMMAND, Command
+from tests.services.worlds import World
+from xcomctl import __version__, errors
+from xcomctl.cli.app import EXIT_CODES
+
+VERBS = ("ls", "show", "fsck", "gc", "demo", "config", "config show")
+HEAVY = frozenset({"pandas", "pyarrow", "duckdb", "boto3", "sqlalchemy", "numpy"})
+
+Worlds = Callable[..., World]
+
+
+def test_version(xcomctl: Command) -> None:
+    """`--version` names the program and its version."""
+    done = xcomctl("--version")
+    assert (done.code, done.stdout, done.stderr) == (0, f"xcomctl {__version__}\n", "")
+
+
+def test_help_lists_the_verbs_and_no_shell_completion(xcomctl: Command) -> None:
+    """Shell completion works, but its two options are nobody's first concern."""
+    done = xcomctl("--help")
+    assert done.code == 0
+    assert [verb for verb in VERBS if f" {verb.split()[0]} " not in done.stdout] == []
+    assert "completion" not in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_every_help_lists_every_exit_code(xcomctl: Command, verb: str) -> None:
+    """With their meaning, from the one mapping."""
+    done = xcomctl(*verb.split(), "--help", env={"COLUMNS": "300"})
+    assert [code for code, meaning in EXIT_CODES.items() if f"{code} {meaning}" not in done.stdout] == []
+
+
+@pytest.mark.parametrize("words", [(), ("config",)])
+def test_a_missing_verb_shows_the_help_and_is_a_usage_error(xcomctl: Command, words: tuple[str, ...]) -> None:
+    """A script with an empty verb must not go on."""
+    done = xcomctl(*words)
+    assert (done.code, "Usage: xcomctl" in done.stdout, done.stderr) == (2, True, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "hint"),
+    [
+        (("frobnicate",), "No such command 'frobnicate'.", "xcomctl --help"),
+        (("ls", "--frobnicate"), "No such option: --frobnicate", "xcomctl ls --help"),
+        (("ls", "--limit", "x"), "Invalid value for '--limit'", "xcomctl ls --help"),
+        (("ls", "-o", "yaml"), "Invalid value for '-o' / '--output'", "xcomctl ls --help"),
+        (("--db", "x", "ls"), "No such option: --db", "xcomctl --help"),
+    ],
+)
+def test_a_wrong_word_is_a_usage_error_in_two_lines(
+    xcomctl: Command, words: tuple[str, ...], cause: str, hint: str
+) -> None:
+    """Exit 2, the cause, and where the right words are listed."""
+    done = xcomctl(*words)
+    lines = done.stderr.splitlines()
+    assert (done.code, done.stdout, len(lines)) == (2, "", 2)
+    assert lines[0].startswith(f"error: {cause}")
+    assert lines[1] == f"hint: {hint}"
+
+
+def ending(raised: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with a verb `boom` that ends with the exception `raised`."""
+    program = (
+        "import sys; from xcomctl import errors; from xcomctl.cli.app import app, main\n"
+        f"def boom(debug: bool = False) -> None: raise {raised}\n"
+        "app.command('boom')(boom); main(sys.argv[1:])"
+    )
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program, "boom", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("kind", [errors.XcomctlError, *errors.XcomctlError.__subclasses__()])
+def test_every_error_ends_with_its_documented_code(kind: type[errors.XcomctlError]) -> None:
+    """Cause and hint on a line each, whatever they contain, and a code that the help lists."""
+    done = ending(f"errors.{kind.__name__}('the \\x1b[31m cause\\nof it', hint='type this')")
+    assert kind.exit_code in EXIT_CODES
+    assert (done.returncode, done.stdout) == (kind.exit_code, "")
+    assert done.stderr == "error: the \\x1b[31m cause of it\nhint: type this\n"
+
+
+def test_the_codes_of_the_errors_are_the_documented_ones() -> None:
+    """1 failed, 2 usage, 3 in part, 5 refused, 6 database, 7 store."""
+    found = {kind.__name__: kind.exit_code for kind in errors.XcomctlError.__subclasses__()}
+    assert found == {
+        "UsageError": 2,
+        "NotFoundError": 1,
+        "UnreadableError": 1,
+        "PartialError": 3,
+        "RefusedError": 5,
+        "SourceError": 6,
+        "StoreError": 7,
+    }
+
+
+def test_a_traceback_needs_debug() -> None:
+    """An error of ours is a line without it, and comes with the traceback with it."""
+    plain, debug = ending("errors.UsageError('no')"), ending("errors.UsageError('no')", "--debug")
+    assert plain.stderr == "error: no\n"
+    assert debug.stderr.startswith("Traceback")
+    assert debug.stderr.endswith("error: no\n")
+
+
+def test_an_unexpected_exception_is_one_line_too() -> None:
+    """Exit 1, what it was, and how to see more."""
+    done = ending("KeyError('x')")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: unexpected KeyError: 'x'",
+        "hint: run it again with --debug for the traceback, and please report it",
+    ]
+
+
+def test_a_reader_who_leaves_ends_the_listing_quietly(xcomctl: Command, world: Worlds) -> None:
+    """As in `xcomctl ls | head`: nothing on stderr."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(  # noqa: S603 - our own program
+        [*COMMAND, "ls", "--no-stat", "-o", "ndjson", "--db", world("2.5.0-default-sqlite").db_url],
+        cwd=xcomctl.folder,
+        env=xcomctl.environment(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_an_interrupt_ends_with_130(xcomctl: Command) -> None:
+    """Control-C while a command of Airflow's settings runs: no traceback."""
+    started = xcomctl.folder / "started"
+    wait = f"{sys.executable} -c 'import pathlib, time; pathlib.Path(\"{started}\").touch(); time.sleep(60)'"
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [*COMMAND, "ls"],
+        cwd=xcomctl.folder,
+        env=xcomctl.environment({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": wait}),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 30
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, b"Traceback" in stderr) == (130, False)
+
+
+def loaded(xcomctl: Command, *arguments: str) -> set[str]:
+    """The heavy packages that a run of the command loads."""
+    program = (
+        "import sys; from xcomctl.cli.app import main\n"
+        "try: main(sys.argv[1:])\n"
+        f"finally: print('loaded', *({set(HEAVY)!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program, *arguments],
+        cwd=xcomctl.folder,
+        env=xcomctl.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1].split()
+    assert (done.returncode, last[:1]) == (0, ["loaded"]), done.stderr
+    return set(last[1:])
+
+
+@pytest.mark.parametrize("words", ["--help", *(f"{verb} --help" for verb in VERBS), "config show"])
+def test_help_loads_nothing_heavy(xcomctl: Command, words: str) -> None:
+    """No help, and not `config show`, loads a package of data or a client."""
+    assert loaded(xcomctl, *words.split()) == set()
+
+
+def test_ls_loads_what_it_asks(xcomctl: Command, world: Worlds) -> None:
+    """The database's driver; boto3 only where the size of an object is asked for."""
+    inline = ("ls", "--db", world("2.5.0-default-sqlite").db_url)
+    objects = ("ls", "--db", world("3.3.2-commonio-sqlite").db_url)
+    assert loaded(xcomctl, *inline) == {"sqlalchemy"}
+    assert loaded(xcomctl, *objects, "--no-stat") == {"sqlalchemy"}
+    assert loaded(xcomctl, *objects) == {"sqlalchemy", "boto3"}
+
+
+def test_encodings_without_a_character_do_not_end_the_output(xcomctl: Command, tmp_path: Path) -> None:
+    """On a terminal that only has ASCII, what it lacks is written as an escape."""
+    settings = tmp_path / "é.toml"
+    settings.write_text("")
+    done = xcomctl("config", "show", "--config", str(settings), env={"PYTHONIOENCODING": "ascii"})
+    assert (done.code, "\\xe9.toml" in done.stdout) == (0, True)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backend.airflow_environments import RELEASES, AirflowEnvironment, Release, install
+from tests.services.object_stores import new_bucket, remove_bucket
+from xcomctl.demo.server import SeaweedFS
+from xcomctl_backend._reference import Coordinates, Reference, reference_document
+
+pytestmark = pytest.mark.airflow
+
+PREFIX = "air flow/x"
+PROBE = Path(__file__).parents[1] / "backend" / "probe_backend.py"
+
+
+@pytest.fixture(scope="module", params=RELEASES, ids=lambda release: f"airflow-{release.version}")
+def airflow(
+    request: pytest.FixtureRequest, seaweed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowEnvironment]:
+    """A release with the backend, a migrated database and a bucket, reached through an Airflow connection.
+
+    Environments are kept in the folder that XCOMCTL_AIRFLOW_ENVS names; else they are made for this run.
+    """
+    release: Release = request.param
+    kept = os.environ.get("XCOMCTL_AIRFLOW_ENVS")
+    folder = install(release, Path(kept).resolve() if kept else tmp_path_factory.mktemp("environments"))
+    bucket = new_bucket(seaweed)
+    connection = {
+        "conn_type": "aws",
+        "login": seaweed.access_key,
+        "password": seaweed.secret_key,
+        "extra": {"endpoint_url": seaweed.endpoint_url, "region_name": seaweed.region},
+    }
+    environment = AirflowEnvironment(
+        release,
+        folder,
+        tmp_path_factory.mktemp("home"),
+        {
+            "AIRFLOW__CORE__XCOM_BACKEND": "xcomctl_backend.S3XComBackend",
+            "AIRFLOW__XCOMCTL_BACKEND__PATH": f"s3://store@{bucket}/{PREFIX}",
+            "AIRFLOW_CONN_STORE": json.dumps(connection),
+        },
+    )
+    environment.airflow("db", "migrate")
+    yield environment
+    remove_bucket(seaweed, bucket)
+
+
+def _bucket(airflow: AirflowEnvironment) -> str:
+    return airflow.settings["AIRFLOW__XCOMCTL_BACKEND__PATH"].partition("@")[2].partition("/")[0]
+
+
+def _query(airflow: AirflowEnvironment, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(airflow.database)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_the_class_works_in_airflow(airflow: AirflowEnvironment) -> None:
+    """Airflow resolves the class; push, pull, purge, a missing object and a refused value are as the README says."""
+    answers = json.loads(airflow.python(PROBE).splitlines()[-1])
+    reference = Reference.from_json(answers.pop("row"))
+    missing, refused = answers.pop("missing"), answers.pop("refused")
+    shown = answers.pop("shown", None)
+    assert answers == {"airflow resolves it": True, "pulled": True, "inline": [1, "é"]}
+    assert reference.coordinates == Coordinates("probe", "r", "t", 2, "k")
+    assert missing.startswith(f"XCom probe/r/t[2]:k: its object {reference.uri} does not exist.")
+    assert refused.startswith("XCom probe/r/t[2]:k: a value of type dict cannot be stored: ")
+    assert shown == (f"dict, 3.9 kB, in {reference.uri}" if airflow.release.generation == 2 else None)
+
+
+def test_a_wrong_setting_stops_airflow(airflow: AirflowEnvironment) -> None:
+    """Airflow does not start with a wrong setting, and the last line of what it prints names the setting."""
+    program = (
+        "from xcomctl_backend.errors import SettingError\n"
+        "try:\n"
+        "    import airflow.sdk.execution_time.xcom\n"
+        "except ModuleNotFoundError:\n"
+        "    import airflow.models.xcom\n"
+    )
+    program = f"try:\n{''.join(f'    {line}{chr(10)}' for line in program.splitlines())}except SettingError as error:\n"
+    program += "    print(error)\n"
+    printed = airflow.python(program, AIRFLOW__XCOMCTL_BACKEND__PATH="/mnt/xcom")
+    assert printed.splitlines()[-1] == (
+        "[xcomctl_backend] path (AIRFLOW__XCOMCTL_BACKEND__PATH) is not s3://bucket/prefix or "
+        "s3://connection_id@bucket/prefix"
+    )
+
+
+def test_a_dag_pushes_and_pulls(airflow: AirflowEnvironment, seaweed: SeaweedFS) -> None:
+    """A DAG hands over frames, text, bytes, dicts, lists and mapped values; every large one is a reference to an object.
+
+    The tasks of the DAG fail if what they pull is not equal to what was pushed.
+    """
+    arguments = ["2026-01-02"] if airflow.release.generation == 2 else []
+    output = airflow.airflow("dags", "test", "backend_types", *arguments)
+    states = dict.fromkeys(state for (state,) in _query(airflow, "select state from task_instance"))
+    assert list(states) == ["success"], output[-5000:]
+    [(run_id, run_state)] = _query(airflow, "select run_id, state from dag_run")
+    assert run_state == "success"
+
+    references: dict[str, dict[str, str]] = {}
+    inline = {}
+    for task_id, map_index, key, value in _query(airflow, "select task_id, map_index, key, value from xcom"):
+        stored = value if isinstance(value, bytes) else value.encode()
+        document = reference_document(stored)
+        if document is None:
+            inline[task_id] = json.loads(stored)
+            continue
+        reference = Reference.from_json(document)
+        assert reference.bucket == _bucket(airflow)
+        assert reference.key.startswith(f"{PREFIX}/backend_types/")
+        assert reference.coordinates == Coordinates("backend_types", run_id, task_id, map_index, key)
+        references[reference.key] = {
+            "codec": reference.codec,
+            "sha256": reference.sha256,
+            "size": str(reference.size),
+            "task": f"{task_id}[{map_index}]",
+        }
+
+    assert inline == {"push_small": {"small": "é"}}
+    assert sorted((one["task"], one["codec"]) for one in references.values()) == [
+        ("push_bytes[-1]", "bytes"),
+        ("push_csv_text[-1]", "text"),
+        ("push_frame[-1]", "parquet"),
+        ("push_lookalike[-1]", "json"),
+        ("push_numbers[-1]", "json"),
+        ("push_then_fail_once[-1]", "json"),
+        ("push_tree[-1]", "json"),
+        ("repeat[0]", "json"),
+        ("repeat[1]", "json"),
+        ("repeat[2]", "json"),
+    ]
+    with closing(seaweed.client()) as client:
+        listed = client.list_objects_v2(Bucket=_bucket(airflow), Prefix=f"{PREFIX}/backend_types/")[
+            "Contents"
+        ]
+        # The object of the first try of `push_then_fail_once` is not there: Airflow had it purged.
+        assert {found["Key"]: str(found["Size"]) for found in listed} == {
+            key: one["size"] for key, one in references.items()
+        }
+        for key, one in references.items():
+            metadata = client.head_object(Bucket=_bucket(airflow), Key=key)["Metadata"]
+            assert metadata["xcomctl-sha256"] == one["sha256"]
+            assert f"{metadata['xcomctl-task-id']}[{metadata['xcomctl-map-index']}]" == one["task"]
+    assert _query(airflow, "select try_number from task_instance where task_id = 'push_then_fail_once'") == [
+        (2,)
+    ]

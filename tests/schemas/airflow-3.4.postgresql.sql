@@ -1,0 +1,78 @@
+-- The tables of Airflow 3.4 that hold XComs or tell their coordinates, on PostgreSQL: the XCom tables whole,
+-- of the others the columns that are read.
+
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
+
+CREATE TABLE dag (dag_id VARCHAR(250) NOT NULL PRIMARY KEY);
+
+CREATE TABLE dag_run (
+    id integer NOT NULL PRIMARY KEY,
+    dag_id VARCHAR(250) NOT NULL,
+    run_id VARCHAR(250) NOT NULL,
+    state VARCHAR(50),
+    logical_date timestamp with time zone,
+    run_after timestamp with time zone NOT NULL,
+    start_date timestamp with time zone,
+    end_date timestamp with time zone,
+    CONSTRAINT dag_run_dag_id_run_id_key UNIQUE (dag_id, run_id)
+);
+CREATE INDEX idx_dag_run_dag_id ON dag_run (dag_id);
+
+CREATE TABLE task_instance (
+    id uuid NOT NULL PRIMARY KEY,
+    task_id VARCHAR(250) NOT NULL,
+    dag_id VARCHAR(250) NOT NULL,
+    run_id VARCHAR(250) NOT NULL,
+    region_index INTEGER DEFAULT -1 NOT NULL,
+    region_id uuid DEFAULT '00000000-0000-0000-0000-000000000000' NOT NULL,
+    working_set boolean DEFAULT true,
+    archived_reason VARCHAR(50),
+    state VARCHAR(20),
+    try_number INTEGER,
+    UNIQUE (dag_id, task_id, run_id, region_id, region_index, try_number),
+    CONSTRAINT task_instance_dag_run_fkey FOREIGN KEY (dag_id, run_id)
+        REFERENCES dag_run (dag_id, run_id) ON DELETE CASCADE
+);
+CREATE INDEX ti_dag_run ON task_instance (dag_id, run_id);
+CREATE INDEX ti_dag_state ON task_instance (dag_id, state);
+
+CREATE TABLE legacy_task_data_owner (
+    dag_id VARCHAR(250) NOT NULL,
+    task_id VARCHAR(250) NOT NULL,
+    run_id VARCHAR(250) NOT NULL,
+    map_index INTEGER NOT NULL,
+    task_instance_id uuid NOT NULL,
+    PRIMARY KEY (dag_id, task_id, run_id, map_index),
+    CONSTRAINT legacy_task_data_owner_ti_fkey FOREIGN KEY (task_instance_id)
+        REFERENCES task_instance (id) ON DELETE CASCADE
+);
+
+CREATE TABLE xcom_v1 (
+    dag_run_id INTEGER NOT NULL,
+    task_id VARCHAR(250) NOT NULL,
+    map_index INTEGER DEFAULT -1 NOT NULL,
+    key VARCHAR(512) NOT NULL,
+    dag_result boolean,
+    dag_id VARCHAR(250) NOT NULL,
+    run_id VARCHAR(250) NOT NULL,
+    value jsonb,
+    "timestamp" timestamp with time zone NOT NULL,
+    mapped_length INTEGER,
+    CONSTRAINT xcom_pkey PRIMARY KEY (dag_run_id, task_id, map_index, key),
+    CONSTRAINT xcom_task_instance_fkey FOREIGN KEY (dag_id, task_id, run_id, map_index)
+        REFERENCES legacy_task_data_owner (dag_id, task_id, run_id, map_index) ON DELETE CASCADE
+);
+CREATE INDEX idx_xcom_key ON xcom_v1 (key);
+CREATE INDEX idx_xcom_task_instance ON xcom_v1 (dag_id, task_id, run_id, map_index);
+
+CREATE TABLE xcom_v2 (
+    id uuid NOT NULL PRIMARY KEY,
+    task_instance_id uuid NOT NULL,
+    key VARCHAR(512) NOT NULL,
+    value jsonb,
+    "timestamp" timestamp with time zone NOT NULL,
+    dag_result boolean,
+    mapped_length INTEGER,
+    CONSTRAINT xcom_v2_ti_key_uq UNIQUE (task_instance_id, key),
+    CONSTRAINT xcom_v2_ti_fkey FOREIGN KEY (task_instance_id) REFERENCES task_instance (id) ON DELETE CASCADE
+);

@@ -1,0 +1,132 @@
+"""`xcomctl show`: preview one XCom, or write out its bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
+from xcomctl.codecs.interface import FramePreview, PreviewOptions
+from xcomctl.errors import UsageError, XcomctlError
+from xcomctl.preview import find, preview, stored_bytes
+from xcomctl.render.text import json_safe
+
+if TYPE_CHECKING:
+    from xcomctl.preview import Shown
+
+_PANEL = "How much"
+
+
+class ShowFormat(str, Enum):
+    """Formats of a preview."""
+
+    table = "table"
+    json = "json"
+
+
+@with_options
+def show(
+    connection: ConnectionOptions,
+    talk: TalkOptions,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF",
+            help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
+            show_default=False,
+        ),
+    ],
+    head: Annotated[
+        int, typer.Option("--head", metavar="N", min=0, help="Rows, items or lines.", rich_help_panel=_PANEL)
+    ] = 10,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", metavar="A,B", help="Only these columns of a table.", rich_help_panel=_PANEL
+        ),
+    ] = None,
+    describe: Annotated[
+        bool,
+        typer.Option("--describe", help="Also statistics per column (reads it all).", rich_help_panel=_PANEL),
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write the bytes as they are stored.", rich_help_panel="Output")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="With --raw: write to FILE.", rich_help_panel="Output"),
+    ] = None,
+    output: Annotated[
+        ShowFormat, typer.Option("-o", "--output", help="Format of the preview.", rich_help_panel="Output")
+    ] = ShowFormat.table,
+) -> None:
+    """Preview one XCom: a table, a dict, a text, a pickle (never loaded), wherever it lives.
+
+    The codec is found by content, compressions are opened, and only the bytes that are needed are fetched.
+    """
+    if out is not None and not raw:
+        raise UsageError("--out is for --raw", hint="add --raw, or redirect the output")
+    if raw and output is not ShowFormat.table:
+        raise UsageError("--raw writes bytes, not JSON", hint="give one of --raw and --output")
+    options = PreviewOptions(head=head, columns=_names(columns), describe=describe)
+    with connection.open() as session:
+        found = find(ref, session)
+        if raw:
+            _write_bytes(stored_bytes(found), out)
+            return
+        shown = preview(found, options)
+    if (columns or describe) and not isinstance(shown.preview, FramePreview):
+        talk.talk().note("--columns and --describe are for tables; this is none")
+    _print(shown, output, head)
+
+
+def _names(columns: str | None) -> tuple[str, ...] | None:
+    if columns is None:
+        return None
+    names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    if not names:
+        raise UsageError("--columns names no column", hint="write --columns id,amount")
+    return names
+
+
+def _print(shown: Shown, output: ShowFormat, head: int) -> None:
+    from xcomctl.render.previews import print_preview, to_document
+
+    if output is ShowFormat.json:
+        text = json.dumps(to_document(shown), ensure_ascii=False, allow_nan=False, indent=2)
+        sys.stdout.write(json_safe(text) + "\n")
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    print_preview(shown, console, head=head, now=datetime.now(timezone.utc))
+
+
+def _write_bytes(chunks: Iterator[bytes], out: Path | None) -> None:
+    """Write to stdout, or to a file that appears only when it is whole. Raises XcomctlError if it cannot be written."""
+    if out is None:
+        sys.stdout.flush()
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    part = out.with_name(f".{out.name}.{os.getpid()}.part") if out.is_file() or not out.exists() else out
+    try:
+        with part.open("wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+        if part != out:
+            part.replace(out)
+    except OSError as error:
+        raise XcomctlError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        if part != out:
+            part.unlink(missing_ok=True)
