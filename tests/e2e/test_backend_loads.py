@@ -21,6 +21,20 @@ PREFIX = "air flow/x"
 PROBE = Path(__file__).parents[1] / "backend" / "probe_backend.py"
 
 
+LOAD = """
+from xcomctl_backend.errors import SettingError
+
+try:
+    try:
+        import airflow.sdk.execution_time.xcom
+    except ModuleNotFoundError:
+        import airflow.models.xcom
+except SettingError as error:
+    print(error)
+"""
+"""Makes Airflow load its backend, as each of its processes does."""
+
+
 @pytest.fixture(scope="module", params=RELEASES, ids=lambda release: f"airflow-{release.version}")
 def airflow(
     request: pytest.FixtureRequest, seaweed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
@@ -78,16 +92,7 @@ def test_the_class_works_in_airflow(airflow: AirflowEnvironment) -> None:
 
 def test_a_wrong_setting_stops_airflow(airflow: AirflowEnvironment) -> None:
     """Airflow does not start with a wrong setting, and the last line of what it prints names the setting."""
-    program = (
-        "from xcomctl_backend.errors import SettingError\n"
-        "try:\n"
-        "    import airflow.sdk.execution_time.xcom\n"
-        "except ModuleNotFoundError:\n"
-        "    import airflow.models.xcom\n"
-    )
-    program = f"try:\n{''.join(f'    {line}{chr(10)}' for line in program.splitlines())}except SettingError as error:\n"
-    program += "    print(error)\n"
-    printed = airflow.python(program, AIRFLOW__XCOMCTL_BACKEND__PATH="/mnt/xcom")
+    printed = airflow.python(LOAD, AIRFLOW__XCOMCTL_BACKEND__PATH="/mnt/xcom")
     assert printed.splitlines()[-1] == (
         "[xcomctl_backend] path (AIRFLOW__XCOMCTL_BACKEND__PATH) is not s3://bucket/prefix or "
         "s3://connection_id@bucket/prefix"

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from xcomctl import values
 from xcomctl.dialects.interface import Confidence
-from xcomctl.dialects.registry import DialectRegistry, _compile
+from xcomctl.dialects.patterns import compiled
+from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.models import ObjectAddress, Root
 
 DIALECTS = DialectRegistry()
@@ -292,7 +293,7 @@ def test_python_and_re2_agree_on_keys_that_are_nearly_right(
 ) -> None:
     """Patterns are applied by one engine to a single key and by the other to all."""
     for pattern in DIALECTS.key_patterns():
-        match = _compile(pattern.pattern).search(key)
+        match = compiled(pattern.pattern).search(key)
         expected = match and {name: group or "" for name, group in match.groupdict().items()}
         names = list(re.compile(pattern.pattern).groupindex)
 

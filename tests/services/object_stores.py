@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
 
@@ -20,6 +21,7 @@ class MotoServer:
 
     def __init__(self, port: int) -> None:
         self.endpoint_url = f"http://127.0.0.1:{port}"
+        self._session = boto3.session.Session("moto", "moto", region_name=self.region)
 
     def environment(self) -> dict[str, str]:
         """The AWS variables with which boto3 talks to this server."""
@@ -32,10 +34,7 @@ class MotoServer:
 
     def client(self) -> S3Client:
         """A boto3 client for this server. The caller closes it."""
-        import boto3
-
-        session = boto3.session.Session("moto", "moto", region_name=self.region)
-        return session.client("s3", endpoint_url=self.endpoint_url)
+        return self._session.client("s3", endpoint_url=self.endpoint_url)
 
     def create_bucket(self, name: str) -> None:
         """Create a bucket."""

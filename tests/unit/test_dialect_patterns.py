@@ -12,7 +12,7 @@ import pytest
 
 from xcomctl.dialects import registry
 from xcomctl.dialects.interface import UNCLAIMABLE, KeyPattern
-from xcomctl.dialects.patterns import ReferencePattern, codec_of_key
+from xcomctl.dialects.patterns import ReferencePattern, codec_of_key, compiled
 from xcomctl.dialects.portable import differences
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.models import uuids_in
@@ -58,11 +58,11 @@ def test_python_and_re2_find_the_same_groups_in_every_text_of_the_corpus(
     connection: duckdb.DuckDBPyConnection, pattern: ReferencePattern | KeyPattern
 ) -> None:
     """Also where a newline ends the key, before which Python's `$` would match."""
-    compiled = registry._compile(pattern.pattern)
+    regex = compiled(pattern.pattern)
     expected = {
         text: {name: group or "" for name, group in match.groupdict().items()}
         for text in texts()
-        if (match := compiled.search(text))
+        if (match := regex.search(text))
     }
 
     assert in_re2(connection, pattern.pattern) == expected

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 
 import pytest
 
-from tests.services.scripted_store import Answer, Asked, scripted_store
+from tests.services.scripted_store import Answer, Asked, ScriptedStore, scripted_store
 from xcomctl.errors import StoreError, UsageError
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.stores import s3_delete
@@ -33,13 +33,20 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_delete, "_PAUSE_SECONDS", 0.001)
 
 
+@contextmanager
+def store_of(script: Callable[[Asked], Answer]) -> Iterator[tuple[S3Store, ScriptedStore]]:
+    """The store under test on a server with this script."""
+    with scripted_store(script) as server, closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
+        yield store, server
+
+
 def judged(*keys: str) -> list[ObjectInfo]:
     """Objects as HEAD describes them."""
     return [ObjectInfo(ObjectAddress("bucket", key), 5, "abc", WRITTEN_AT) for key in keys]
 
 
 def page(
-    *keys: str, token: str | None = None, truncated: bool | None = None, count: int | None = None
+    *keys: str, after: str | None = None, truncated: bool | None = None, count: int | None = None
 ) -> Answer:
     """One page of a listing."""
     contents = "".join(
@@ -47,8 +54,8 @@ def page(
         "<LastModified>2026-11-01T06:00:00.123Z</LastModified></Contents>"
         for key in keys
     )
-    more = str(token is not None if truncated is None else truncated).lower()
-    marker = "" if token is None else f"<NextContinuationToken>{token}</NextContinuationToken>"
+    more = str(after is not None if truncated is None else truncated).lower()
+    marker = "" if after is None else f"<NextContinuationToken>{after}</NextContinuationToken>"
     announced = len(keys) if count is None else count
     return Answer(
         f"<ListBucketResult><Name>bucket</Name><KeyCount>{announced}</KeyCount><IsTruncated>{more}</IsTruncated>"
@@ -74,7 +81,7 @@ def listed(script: Callable[[Asked], Answer], root: str = "") -> list[str]:
 
 def test_pages_are_followed_to_the_end() -> None:
     """Each page's marker asks for the next one; an empty page in between is no end."""
-    pages = {"": page("a", "b", token="one"), "one": page(token="two"), "two": page("c")}
+    pages = {"": page("a", "b", after="one"), "one": page(after="two"), "two": page("c")}
     assert listed(lambda asked: pages[asked.query.get("continuation-token", "")]) == ["a", "b", "c"]
 
 
@@ -82,8 +89,8 @@ def test_pages_are_followed_to_the_end() -> None:
     ("pages", "cause"),
     [
         ({"": page("a", truncated=True)}, "a page says that there is more, and not where"),
-        ({"": page("a", token="x"), "x": page(token="x")}, "the store gave the same page marker twice"),
-        ({"": page("a", token="x"), "x": page("a", token="y")}, "the store gave the same page twice"),
+        ({"": page("a", after="x"), "x": page(after="x")}, "the store gave the same page marker twice"),
+        ({"": page("a", after="x"), "x": page("a", after="y")}, "the store gave the same page twice"),
         ({"": page("a", "b", count=3)}, "a page announced 3 objects and held 2"),
         ({"": Answer(b"<html><body>Sign in</body></html>")}, "the answer is not a listing"),
     ],
@@ -103,8 +110,8 @@ def test_a_listing_from_elsewhere_is_an_error() -> None:
 
 def test_a_page_that_fails_late_fails_the_listing() -> None:
     """A 403 in the middle of a listing is an error, not its end."""
-    pages = {"": page("a", token="one"), "one": error("AccessDenied", 403)}
-    with pytest.raises(StoreError, match="access to s3://bucket at .* is denied"):
+    pages = {"": page("a", after="one"), "one": error("AccessDenied", 403)}
+    with pytest.raises(StoreError, match=r"access to s3://bucket at .* is denied"):
         listed(lambda asked: pages[asked.query.get("continuation-token", "")])
 
 

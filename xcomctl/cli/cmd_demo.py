@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -64,24 +62,20 @@ def demo(
 def _environment(server: SeaweedFS, database: Path) -> dict[str, str]:
     from xcomctl.demo.world import ROOT
 
-    # Settings of the user's own must not steer the tour to their data.
-    cleared = {name: "" for name in os.environ if name.startswith("XCOMCTL_")}
-    no_file = Path(tempfile.gettempdir(), "xcomctl-demo-has-no-configuration")
+    configuration = server.folder / "xcomctl.toml"
+    configuration.touch()
     return {
-        **cleared,
         **server.environment(),
-        "AWS_PROFILE": "",
         "XCOMCTL_DB": f"sqlite:///{database}",
         "XCOMCTL_STORE": ROOT,
-        "XCOMCTL_CONFIG": str(no_file),
+        "XCOMCTL_CONFIG": str(configuration),
     }
 
 
 def _explain_keeping(server: SeaweedFS, environment: dict[str, str]) -> None:
     _say("\nThe world stays. To try more, in this or another terminal:\n")
     for name, value in environment.items():
-        if value and name != "XCOMCTL_CONFIG":
-            _say(f"export {name}={shlex.quote(value)}")
+        _say(f"export {name}={shlex.quote(value)}")
     _say(f"\nWhen you are done: kill {server.pid}; rm -r {shlex.quote(str(server.folder))}")
 
 

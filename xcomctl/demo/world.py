@@ -72,7 +72,7 @@ class DemoWorld:
 
     def _daily_sales(self, day: datetime) -> None:
         run = self._run("daily_sales", day)
-        frame = payloads.orders(day, self._chance.randint(300, 500), self._chance)
+        frame = payloads.orders(day - timedelta(days=1), self._chance.randint(300, 500), self._chance)
         self._push_ours(run, "extract_orders", payloads.as_parquet(frame), "parquet", "pandas.DataFrame")
         self._push_ours(run, "summarise", payloads.as_json(payloads.summary(frame, day)), "json", "dict")
         by_shop = frame.groupby("shop")["amount"].sum().reset_index()
@@ -86,7 +86,7 @@ class DemoWorld:
 
     def _train_forecast(self, day: datetime) -> None:
         run = self._run("train_forecast", day)
-        features = payloads.orders(day, 200, self._chance)
+        features = payloads.orders(day - timedelta(days=1), 200, self._chance)
         self._push_common_io(run, "features", payloads.as_airflow_frame(features))
         for index, horizon in enumerate((7, 14, 28)):
             losses = [round(self._chance.uniform(0.1, 0.9) / epoch, 4) for epoch in range(1, 120)]

@@ -6,11 +6,13 @@ alike: no look-around, no back-references, no `\\w` (RE2 knows only ASCII there)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xcomctl.dialects.interface import Confidence
+from xcomctl.models import ObjectAddress, Root
 
 UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 UUID_OR_HEX = rf"(?:{UUID}|[0-9a-fA-F]{{32}})"
@@ -94,3 +96,17 @@ def codec_of_key(key: str) -> str | None:
     while parts and parts[-1] in _COMPRESSION_SUFFIXES:
         parts.pop()
     return _CODEC_BY_SUFFIX.get(parts[-1]) if parts else None
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern, which ends with `$`, for Python: read as RE2 reads it."""
+    # RE2's `$` matches at the very end only, and its classes know ASCII only.
+    return re.compile(pattern[:-1] + r"\Z", re.ASCII)
+
+
+def addresses_of(bucket: str | None, key: str, roots: Sequence[Root]) -> list[ObjectAddress]:
+    """The object, or all that it may be: at the top of each root's bucket and under the root's prefix."""
+    if bucket is not None:
+        return [ObjectAddress(bucket, key)]
+    either = [address for root in roots for address in (ObjectAddress(root.bucket, key), root.at(key))]
+    return list(dict.fromkeys(either))

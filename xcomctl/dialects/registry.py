@@ -11,8 +11,9 @@ from urllib.parse import unquote
 from xcomctl import values
 from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xcom_s3
 from xcomctl.dialects.configured import DialectRule, compile_rule
+from xcomctl.dialects.documents import reference_in
 from xcomctl.dialects.interface import UNCLAIMABLE, Claim, Confidence, KeyPattern, Reference
-from xcomctl.dialects.patterns import DocumentPattern, ReferencePattern, codec_of_key
+from xcomctl.dialects.patterns import ReferencePattern, addresses_of, codec_of_key, compiled
 from xcomctl.dialects.texts import (
     Text,
     embedded_in,
@@ -56,7 +57,6 @@ BUILT_IN = (
 """Names of the built-in dialects, in the order of their claims."""
 
 _CERTAINTY: dict[Confidence, int] = {"ambiguous": 0, "configured": 1, "exact": 2}
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 # Python's `$` also matches before a last newline, RE2's does not.
 _UNCLAIMABLE = re.compile(UNCLAIMABLE.replace("$", r"\Z"))
 
@@ -77,14 +77,14 @@ class DialectRegistry:
                     else f"dialect {name!r} is built in",
                     hint="give the [[dialect]] table another name",
                 )
-        compiled = [compile_rule(rule) for rule in rules]
+        described = [compile_rule(rule) for rule in rules]
         self._names = [*names, *BUILT_IN]
-        references = [*(rule.reference for rule in compiled if rule.reference is not None), *_REFERENCES]
-        self._references = [(pattern, _compile(pattern.pattern)) for pattern in references]
-        self._keys = (*(rule.key for rule in compiled if rule.key is not None), *_KEYS)
-        self._compiled_keys = [(pattern, _compile(pattern.pattern)) for pattern in self._keys]
+        references = [*(rule.reference for rule in described if rule.reference is not None), *_REFERENCES]
+        self._references = [(pattern, compiled(pattern.pattern)) for pattern in references]
+        self._keys = (*(rule.key for rule in described if rule.key is not None), *_KEYS)
+        self._compiled_keys = [(pattern, compiled(pattern.pattern)) for pattern in self._keys]
         # A rule may ask for any string: then no value can be passed over unread.
-        self._built_ins_only = not any(rule.reference for rule in compiled)
+        self._built_ins_only = not any(rule.reference for rule in described)
 
     def names(self) -> list[str]:
         """Names of the dialects, in the order in which they are asked."""
@@ -115,7 +115,7 @@ class DialectRegistry:
             if isinstance(layer, str):
                 found = self._of_string(layer, roots)
             elif isinstance(layer, dict):
-                found = next(_of_document(layer, roots), None)
+                found = reference_in(layer, _DOCUMENTS, roots)
             if found is not None:
                 return found
         return None
@@ -124,8 +124,8 @@ class DialectRegistry:
         """The first dialect's claim on a key; None for what no backend is known to write, and for what is UNCLAIMABLE."""
         if _UNCLAIMABLE.search(key):
             return None
-        for pattern, compiled in self._compiled_keys:
-            if match := compiled.search(key):
+        for pattern, regex in self._compiled_keys:
+            if match := regex.search(key):
                 return _claim(pattern, match.groupdict(), key)
         return None
 
@@ -137,10 +137,11 @@ class DialectRegistry:
         settled: set[str] = set()
         for part in parts:
             if isinstance(part, dict):
-                for reference in _of_document(part, roots):
-                    if reference.confidence != "ambiguous":
-                        settled.add(reference.text)
-                    yield reference
+                found = reference_in(part, _DOCUMENTS, roots)
+                if found is not None:
+                    if found.confidence != "ambiguous":
+                        settled.add(found.text)
+                    yield found
                 continue
             if part.text in settled or (self._built_ins_only and not may_be_reference(part.text)):
                 continue
@@ -159,12 +160,12 @@ class DialectRegistry:
         """The first pattern's reading, with the addresses of all others behind its own."""
         first: Reference | None = None
         addresses: dict[ObjectAddress, None] = {}
-        for pattern, compiled in self._references:
-            match = compiled.match(text)
+        for pattern, regex in self._references:
+            match = regex.match(text)
             if match is None:
                 continue
             groups = match.groupdict()
-            found = _addresses(
+            found = addresses_of(
                 groups.get("bucket") or pattern.bucket, pattern.key_prefix + groups["key"], roots
             )
             if not _counts(pattern, found, roots):
@@ -185,19 +186,6 @@ class DialectRegistry:
         return None if first is None else replace(first, addresses=tuple(addresses))
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    # RE2's `$` matches at the very end only, and its classes know ASCII only.
-    return re.compile(pattern[:-1] + r"\Z", re.ASCII)
-
-
-def _addresses(bucket: str | None, key: str, roots: Sequence[Root]) -> list[ObjectAddress]:
-    """The object, or all that it may be: at the top of each root's bucket and under the root's prefix."""
-    if bucket is not None:
-        return [ObjectAddress(bucket, key)]
-    either = [address for root in roots for address in (ObjectAddress(root.bucket, key), root.at(key))]
-    return list(dict.fromkeys(either))
-
-
 def _counts(pattern: ReferencePattern, addresses: Sequence[ObjectAddress], roots: Sequence[Root]) -> bool:
     match pattern.only_in:
         case "bucket of a root":
@@ -213,59 +201,6 @@ def _root(pattern: ReferencePattern, groups: dict[str, str | None]) -> Root | No
     if bucket is None or pattern.shows_root == "no":
         return None
     return Root(bucket, (groups["prefix"] or "") if pattern.shows_root == "prefix" else pattern.key_prefix)
-
-
-def _of_document(document: dict[str, Any], roots: Sequence[Root]) -> Iterator[Reference]:
-    """The reference that a JSON object is, as the first form reads it that fits."""
-    for form in _DOCUMENTS:
-        if not all(_member_fits(document, name, wanted) for name, wanted in form.members.items()):
-            continue
-        found = _read_document(form, document, roots)
-        if found is not None:
-            yield found
-            return
-
-
-def _member_fits(document: dict[str, Any], name: str, wanted: Any) -> bool:
-    if wanted is None:
-        return name in document
-    found = document.get(name)
-    # `True == 1` in Python, but not in JSON.
-    return type(found) is type(wanted) and bool(found == wanted)
-
-
-def _read_document(
-    form: DocumentPattern, document: dict[str, Any], roots: Sequence[Root]
-) -> Reference | None:
-    text = document.get(form.address)
-    bucket = document.get(form.bucket) if form.bucket else None
-    if not isinstance(text, str) or not text or (form.bucket and not (isinstance(bucket, str) and bucket)):
-        return None
-    confidence = form.confidence
-    if "://" in text:
-        try:
-            addresses = [ObjectAddress.parse(text)]
-        except UsageError:
-            return None
-        confidence = "exact" if confidence == "configured" else confidence
-    else:
-        addresses = _addresses(bucket, text, roots)
-    root = None
-    if form.root_pattern and addresses and (match := _compile(form.root_pattern).match(addresses[0].key)):
-        root = Root(addresses[0].bucket, match.group("prefix"))
-    codec = document.get(form.codec_member) if form.codec_member else None
-    size = document.get(form.size_member) if form.size_member else None
-    sha256 = document.get(form.sha256_member) if form.sha256_member else None
-    return Reference(
-        form.dialect,
-        text,
-        tuple(addresses),
-        confidence,
-        codec=codec if isinstance(codec, str) else form.codec or codec_of_key(text),
-        size=size if type(size) is int and size >= 0 else None,
-        sha256=sha256.lower() if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
-        root=root,
-    )
 
 
 def _doubted(references: Iterable[Reference]) -> Iterator[Reference]:

@@ -96,6 +96,11 @@ def translating(request: Request) -> Iterator[None]:
         raise _of_answer(error, request) from error
     except (boto.BotoCoreError, ResponseParserError) as error:
         raise _of_client(error, request) from error
+    except RecursionError as error:
+        # botocore looks for the bucket's region where it is redirected, and follows that redirect in the same way.
+        raise UnreachableError(
+            f"{request.endpoint} redirects every request", hint="check --endpoint-url: https instead of http, the region"
+        ) from error
 
 
 def set_up_error(error: Exception, endpoint_url: str | None) -> XcomctlError:
@@ -128,6 +133,15 @@ def _of_answer(error: boto.ClientError, request: Request) -> XcomctlError:
         return UnreachableError(
             f"{request.endpoint} does not accept the credentials ({code})", hint=_CREDENTIALS_HINT
         )
+    if code == "RequestTimeTooSkewed":
+        return UnreachableError(
+            "the clock of this machine is too far off for the store", hint="set the clock"
+        )
+    if code == "InvalidObjectState":
+        return StoreError(
+            f"{request.uri} is in an archive storage class",
+            hint="restore it in the store first (aws s3api restore-object)",
+        )
     if code in _DENIED_CODES or status == 403:
         return StoreError(
             f"access to {request.uri} at {request.endpoint} is denied",
@@ -139,15 +153,6 @@ def _of_answer(error: boto.ClientError, request: Request) -> XcomctlError:
         return StoreError(
             f"the bucket {request.bucket!r} is in another region" + (f", {region}" if region else ""),
             hint=f"add --region {region or 'REGION'}",
-        )
-    if code == "RequestTimeTooSkewed":
-        return UnreachableError(
-            "the clock of this machine is too far off for the store", hint="set the clock"
-        )
-    if code == "InvalidObjectState":
-        return StoreError(
-            f"{request.uri} is in an archive storage class",
-            hint="restore it in the store first (aws s3api restore-object)",
         )
     said = f"{code}: {details['Message']}" if details.get("Message") else code
     if code in TRANSIENT_CODES or status >= 500:
