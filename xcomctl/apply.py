@@ -104,9 +104,7 @@ def still_referenced(
             inventory.add_objects(root, [_batch([o for o in objects if root.contains(o.address)])])
         with source.snapshot() as snapshot:
             inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
-        found = inventory.run(
-            "SELECT DISTINCT bucket, key FROM objects JOIN links USING (object_id)"
-        )
+        found = inventory.run("SELECT DISTINCT bucket, key FROM objects JOIN links USING (object_id)")
     return {ObjectAddress(bucket, key) for bucket, key in found}
 
 

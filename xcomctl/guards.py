@@ -113,10 +113,7 @@ def _unknown_dags(
     found: list[tuple[str, int]] = []
     if deletes_orphans and store_at is not None:
         known = known_dags | {
-            dag
-            for (dag,) in inventory.run(
-                "SELECT DISTINCT dag_id FROM rows WHERE dag_id IS NOT NULL"
-            )
+            dag for (dag,) in inventory.run("SELECT DISTINCT dag_id FROM rows WHERE dag_id IS NOT NULL")
         }
         per_dag = inventory.run(
             """

@@ -100,7 +100,7 @@ class Listing:
         self.left_out = 0
         """Entries that `min_size` left out because their size is unknown."""
         self.problems: list[StoreErrorInfo] = []
-        """Why objects could not be described, each cause once."""
+        """Why objects could not be described: the first of each kind, as told by the hint."""
 
     def __iter__(self) -> Generator[Entry, None, None]:
         """The entries, in order. Raises SourceError, and NotFoundError for a DAG or run that is unknown."""
@@ -192,7 +192,10 @@ class Listing:
         except StoreError as error:
             infos = [StoreErrorInfo(str(error), error.hint)] * len(addresses)
         failures = [info for info in infos if isinstance(info, StoreErrorInfo)]
-        self.problems += [failure for failure in dict.fromkeys(failures) if failure not in self.problems]
+        for failure in failures:
+            # Causes name their object; what to do about them is mostly one thing.
+            if failure.hint not in (problem.hint for problem in self.problems):
+                self.problems.append(failure)
         if len(failures) == len(infos):
             # A store that answers nothing is not asked again, batch after batch, until every time-out has passed.
             self._stat_many = None
@@ -287,7 +290,7 @@ def _is_glob(text: str) -> bool:
 
 def _near(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.75)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return (

@@ -65,7 +65,7 @@ class AirflowEnvironment:
         return self._run([str(self.folder / "bin" / "python"), *source], settings, timeout)
 
     def _run(self, command: list[str], settings: Mapping[str, str], timeout: float) -> str:
-        done = subprocess.run(  # noqa: S603 - programs of an environment that we made
+        done = subprocess.run(
             command,
             cwd=self.home,
             env={**self._environment(), **settings},
@@ -117,7 +117,7 @@ def install(release: Release, base: Path) -> Path:
         _or_skip([uv, "pip", "install", "--quiet", *_into(folder), *until, *wanted["packages"], "boto3"])
         ready.write_text(json.dumps(wanted))
     # The backend is what is tested, so it is always installed anew; a failure here is one of ours.
-    subprocess.run(  # noqa: S603 - uv, our own arguments
+    subprocess.run(
         [uv, "pip", "install", "--quiet", *_into(folder), "--no-deps", "--reinstall", str(BACKEND)],
         check=True,
         capture_output=True,
@@ -143,9 +143,7 @@ def _python() -> str:
 
 
 def _or_skip(command: list[str]) -> None:
-    done = subprocess.run(  # noqa: S603 - uv, our own arguments
-        command, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode != 0:
         reason = " ".join(done.stderr.split())[-300:]
         pytest.skip(f"could not make an environment with Airflow: {reason}")

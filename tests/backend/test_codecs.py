@@ -172,7 +172,5 @@ def test_codecs_need_neither_airflow_nor_pandas() -> None:
         "    assert decode(encoded.codec, encoded.payload) == value\n"
         "print('done')\n"
     )
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("done\n", "")

@@ -18,9 +18,7 @@ def test_importing_loads_nothing_heavy() -> None:
         "heavy = {'airflow', 'boto3', 'botocore', 'pandas', 'pyarrow', 'numpy', 'xcomctl'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 

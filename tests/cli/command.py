@@ -42,7 +42,7 @@ class Command:
 
     def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Result:
         """Run it with pipes."""
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,
             env=self.environment(env),
@@ -57,7 +57,7 @@ class Command:
         """Run it with stdout on a terminal of that many columns."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-        with subprocess.Popen(  # noqa: S603 - our own program
+        with subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.folder,
             env=self.environment({"TERM": "xterm", **(env or {})}),

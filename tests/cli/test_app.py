@@ -79,7 +79,7 @@ def ending(raised: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         f"def boom(debug: bool = False) -> None: raise {raised}\n"
         "app.command('boom')(boom); main(sys.argv[1:])"
     )
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-c", program, "boom", *arguments], capture_output=True, text=True, check=False
     )
 
@@ -129,7 +129,7 @@ def test_a_reader_who_leaves_ends_the_listing_quietly(xcomctl: Command, world: W
     """As in `xcomctl ls | head`: nothing on stderr."""
     ours, theirs = os.pipe()
     os.close(ours)
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [*COMMAND, "ls", "--no-stat", "-o", "ndjson", "--db", world("2.5.0-default-sqlite").db_url],
         cwd=xcomctl.folder,
         env=xcomctl.environment(),
@@ -145,7 +145,7 @@ def test_an_interrupt_ends_with_130(xcomctl: Command) -> None:
     """Control-C while a command of Airflow's settings runs: no traceback."""
     started = xcomctl.folder / "started"
     wait = f"{sys.executable} -c 'import pathlib, time; pathlib.Path(\"{started}\").touch(); time.sleep(60)'"
-    with subprocess.Popen(  # noqa: S603 - our own program
+    with subprocess.Popen(
         [*COMMAND, "ls"],
         cwd=xcomctl.folder,
         env=xcomctl.environment({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": wait}),
@@ -167,7 +167,7 @@ def loaded(xcomctl: Command, *arguments: str) -> set[str]:
         "try: main(sys.argv[1:])\n"
         f"finally: print('loaded', *({set(HEAVY)!r} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=xcomctl.folder,
         env=xcomctl.environment(),

@@ -115,7 +115,7 @@ def test_without_s3_ls_still_lists_and_says_what_is_missing(
     if place == "dead endpoint":
         env["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
     elif place == "wrong secret":
-        env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+        env["AWS_SECRET_ACCESS_KEY"] = "wrong"  # noqa: S105 - a wrong one
     else:
         path = there.db_url.removeprefix("sqlite:///")
         with closing(sqlite3.connect(path)) as connection, connection:

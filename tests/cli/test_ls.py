@@ -7,7 +7,7 @@ import io
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ PLAIN = "2.11.2-default-sqlite"
 
 
 @pytest.fixture
-def ls(xcomctl: Command, world: Worlds) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+def ls(xcomctl: Command, world: Worlds) -> Callable[..., list[dict[str, Any]]]:
     """`ls -o json` of a world's database without S3, as a list; it must succeed and say nothing."""
 
     def run(name: str, *arguments: str) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def ls(xcomctl: Command, world: Worlds) -> Iterator[Callable[..., list[dict[str,
         records: list[dict[str, Any]] = json.loads(done.stdout)
         return records
 
-    yield run
+    return run
 
 
 def database(url: str) -> Path:
@@ -142,8 +142,11 @@ def test_a_reference_inside_a_value_leaves_the_value_in_the_database(
     assert found["push_str"] == ("s3", 12345, "parquet", uri)
 
 
-def test_types_of_inline_values(ls: Callable[..., list[dict[str, Any]]]) -> None:
+def test_types_of_inline_values(ls: Callable[..., list[dict[str, Any]]], world: Worlds) -> None:
     """Python's names for JSON, the class of what Airflow serialised, and pickles as what they are."""
+    serialised = '{"__classname__": "pandas.DataFrame", "__version__": 1, "__data__": "50415231"}'
+    url = world(COMMONIO, store=False).db_url
+    execute(url, "UPDATE xcom SET value = ? WHERE task_id = 'push_datetime'", serialised)
     json_types = {(r["task_id"], r["key"]): r["type"] for r in ls(COMMONIO, "--run", "types_run_1")}
     assert [
         json_types[task, "return_value"] for task in ("push_int", "push_float", "push_bool", "push_str")
@@ -153,7 +156,7 @@ def test_types_of_inline_values(ls: Callable[..., list[dict[str, Any]]]) -> None
         "bool",
         "str",
     ]
-    assert json_types["push_datetime", "return_value"] == "datetime.datetime"
+    assert json_types["push_datetime", "return_value"] == "pandas.DataFrame"
     assert json_types["push_none_explicit", "explicit_none"] == "None"
     assert {r["type"] for r in ls("2.5.0-pickle-sqlite")} == {"pickle"}
 
@@ -291,7 +294,7 @@ def test_an_empty_listing_is_a_document_of_its_format(xcomctl: Command, world: W
 
 def test_a_dag_that_does_not_exist_is_an_error_with_near_matches(xcomctl: Command, world: Worlds) -> None:
     """A misspelt name must not look like an empty result; a run likewise."""
-    url = world(PLAIN).db_url
+    url = world(COMMONIO, store=False).db_url
     dag = xcomctl("ls", "--db", url, "--dag", "xt_maped")
     run = xcomctl("ls", "--db", url, "--dag", "xt_fail", "--run", "ok_rum")
     assert (dag.code, dag.stderr) == (

@@ -20,7 +20,7 @@ def test_every_world_has_a_database_with_xcoms(name: str, world: Callable[..., W
     with engine.connect() as connection:
         tables = sqlalchemy.inspect(connection).get_table_names()
         live = [table for table in ("xcom", "xcom_v1", "xcom_v2") if table in tables]
-        rows = sum(connection.scalar(sqlalchemy.text(f"SELECT count(*) FROM {table}")) or 0 for table in live)  # noqa: S608
+        rows = sum(connection.scalar(sqlalchemy.text(f"SELECT count(*) FROM {table}")) or 0 for table in live)
     engine.dispose()
     assert rows > 0
 

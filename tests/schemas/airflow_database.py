@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-from sqlalchemy.pool import NullPool
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool, QueuePool
 
 Shape = Literal["airflow-2", "airflow-3", "airflow-3.4"]
 SHAPES: tuple[Shape, ...] = ("airflow-2", "airflow-3", "airflow-3.4")
@@ -22,7 +23,7 @@ NEWEST = datetime(2026, 11, 1, 6, 0, 0, 123456, tzinfo=timezone.utc)
 
 @dataclass
 class AirflowDatabase:
-    """An empty database at `url`, in which `create` makes the tables. Ids are given out from 1."""
+    """An empty database at `url`, in which `create` makes the tables; close it by `with`. Ids are given out from 1."""
 
     url: str
     shape: Shape
@@ -44,17 +45,25 @@ class AirflowDatabase:
         """The table whose rows have the coordinates in columns of their own."""
         return "xcom_v1" if self.shape == "airflow-3.4" else "xcom"
 
+    def __enter__(self) -> AirflowDatabase:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.dispose()
+
+    @cached_property
+    def _engine(self) -> Engine:
+        # SQLite locks by file: a connection that is kept would be in the way of the source.
+        pool = NullPool if self.engine == "sqlite" else QueuePool
+        return sa.create_engine(self.url, poolclass=pool, future=True)
+
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A transaction of an administrator."""
-        engine = sa.create_engine(self.url, poolclass=NullPool, future=True)
-        try:
-            with engine.begin() as connection:
-                if self.engine == "mysql":
-                    connection.exec_driver_sql("SET time_zone = '+00:00'")
-                yield connection
-        finally:
-            engine.dispose()
+        with self._engine.begin() as connection:
+            if self.engine == "mysql":
+                connection.exec_driver_sql("SET time_zone = '+00:00'")
+            yield connection
 
     def execute(self, statement: str, **parameters: Any) -> None:
         """Run one statement, committed."""
@@ -200,7 +209,7 @@ class AirflowDatabase:
             name: self._time(value) if isinstance(value, datetime) else value
             for name, value in values.items()
         }
-        self.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", **stored)  # noqa: S608 - names are ours
+        self.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", **stored)
 
     def _time(self, at: datetime) -> datetime | str:
         if self.engine == "postgresql":

@@ -61,7 +61,7 @@ def running_mariadb() -> Iterator[MariaDBServer]:
     with folder_for(user) as folder:
         data, log = folder / "data", folder / "log"
         options = ["--no-defaults", f"--datadir={data}"]
-        subprocess.run(  # noqa: S603 - Debian's program
+        subprocess.run(
             [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
             check=True,
             capture_output=True,
@@ -76,7 +76,7 @@ def running_mariadb() -> Iterator[MariaDBServer]:
         )
         (folder / "init.sql").chmod(0o644)
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - Debian's program
+            process = subprocess.Popen(
                 [
                     *(server, *options, "--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve"),
                     *(f"--socket={folder / 'mariadb.sock'}", f"--pid-file={folder / 'pid'}"),

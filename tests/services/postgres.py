@@ -69,7 +69,7 @@ def restore_dump(url: str, path: Path) -> None:
     )
     target = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     options = ["--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", f"--dbname={target}"]
-    done = subprocess.run(  # noqa: S603 - our own program and files
+    done = subprocess.run(
         [str(_package() / "pginstall/bin/psql"), *options],
         input=script,
         capture_output=True,
@@ -92,7 +92,7 @@ def running_postgres() -> Iterator[PostgresServer]:
             *(str(programs / "initdb"), f"--pgdata={data}", "--username=airflow", "--no-sync"),
             *(f"--pwfile={folder / 'password'}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
         ]
-        subprocess.run(initdb, check=True, capture_output=True, timeout=120, user=user, cwd=folder)  # noqa: S603 - our own program
+        subprocess.run(initdb, check=True, capture_output=True, timeout=120, user=user, cwd=folder)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -104,7 +104,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own program
+            process = subprocess.Popen(
                 [str(programs / "postgres"), "-D", str(data), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

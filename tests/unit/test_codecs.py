@@ -314,7 +314,7 @@ def test_previews_need_no_pandas() -> None:
         "    look(name)\n"
         "print('pandas' in sys.modules, 'duckdb' in sys.modules, 'boto3' in sys.modules)\n"
     )
-    found = subprocess.run(  # noqa: S603 - our own code in our own interpreter
+    found = subprocess.run(
         [sys.executable, "-c", code, str(CORPUS)], capture_output=True, text=True, check=True
     )
     assert found.stdout.split() == ["False", "False", "False", "False"]

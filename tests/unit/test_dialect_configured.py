@@ -86,6 +86,21 @@ def test_the_key_of_a_rule_claims_whole_segments_at_the_end() -> None:
     assert dialects.claim(f"xcom/.xcomctl/trash/{key}") is None
 
 
+def test_a_group_that_took_no_part_is_none() -> None:
+    """A rule may have optional groups, and a map index that is no number."""
+    rule = DialectRule(
+        "mine",
+        reference="mine:(?P<key>[a-z]+)?",
+        bucket="b",
+        key="mine/(?P<map_index>[^/]+)/(?P<unique>[0-9]+)(?:-(?P<task_id>[a-z]+))?",
+    )
+    dialects = DialectRegistry([rule])
+
+    assert dialects.references(b'"mine:"', []) == []
+    assert dialects.claim("mine/x/17") == Claim("mine", "17")
+    assert dialects.claim("mine/3/17-t") == Claim("mine", "17", task_id="t", map_index=3)
+
+
 def test_rules_are_asked_before_the_built_in_dialects() -> None:
     """Who describes a backend knows better than a guess."""
     rule = DialectRule(

@@ -47,7 +47,7 @@ def in_re2(connection: duckdb.DuckDBPyConnection, pattern: str) -> dict[str, dic
     names = list(re.compile(pattern).groupindex)
     groups = "regexp_extract(text, $pattern, $names)" if names else "NULL"
     rows = connection.execute(
-        f"select text, {groups} from texts where regexp_matches(text, $pattern)",  # noqa: S608 - one of two constants
+        f"select text, {groups} from texts where regexp_matches(text, $pattern)",
         {"pattern": pattern, **({"names": names} if names else {})},
     ).fetchall()
     return dict(rows)

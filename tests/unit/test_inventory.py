@@ -66,10 +66,14 @@ def inventory() -> Iterator[Inventory]:
         yield made
 
 
-def states(inventory: Inventory, policy: Policy | None = None, min_age: timedelta = timedelta(hours=24)) -> dict[str, str]:
+def states(
+    inventory: Inventory, policy: Policy | None = None, min_age: timedelta = timedelta(hours=24)
+) -> dict[str, str]:
     """State of every object by key."""
     classify(inventory, policy or Policy(), now=NOW, cutoff=NOW - min_age)
-    found = inventory.sql.execute("SELECT key, state FROM object_states JOIN objects USING (object_id)").fetchall()
+    found = inventory.sql.execute(
+        "SELECT key, state FROM object_states JOIN objects USING (object_id)"
+    ).fetchall()
     return dict(found)
 
 
@@ -138,7 +142,14 @@ def test_an_object_expires_only_with_the_last_row_that_names_it(inventory: Inven
             rows(
                 row(f"s3://xcoms/{shared}"),
                 row(f"s3://xcoms/{alone}", key="b"),
-                row(f"s3://xcoms/{shared}", dag_run_id=2, run_id="r2", written_at=NOW, run_ended_at=NOW, run_at=NOW),
+                row(
+                    f"s3://xcoms/{shared}",
+                    dag_run_id=2,
+                    run_id="r2",
+                    written_at=NOW,
+                    run_ended_at=NOW,
+                    run_at=NOW,
+                ),
             )
         ]
     )
@@ -149,7 +160,9 @@ def test_what_an_archive_table_names_is_live_and_never_expires(inventory: Invent
     """Rows that db clean moved away still keep their objects."""
     key = f"prod/etl/r1/load/{ONE}"
     inventory.add_objects(ROOT, [objects(key)])
-    inventory.add_rows([rows(row(f"s3://xcoms/{key}", archived=True, source_table="_airflow_deleted__xcom__1"))])
+    inventory.add_rows(
+        [rows(row(f"s3://xcoms/{key}", archived=True, source_table="_airflow_deleted__xcom__1"))]
+    )
     assert states(inventory, Policy(older_than=timedelta(days=30), keep_last=0)) == {key: "live"}
 
 

@@ -80,9 +80,12 @@ def test_the_head_of_a_parquet_file_needs_few_bytes(seaweed: SeaweedFS, seaweed_
 def test_an_object_that_shrinks_is_an_error(seaweed: SeaweedFS, seaweed_bucket: str) -> None:
     """Fewer bytes than the object had are an error, never a short payload."""
     address = put(seaweed, seaweed_bucket, "shrunk", b"x" * 10)
-    with closing(S3Store(S3Settings())) as store, ObjectReader(store, address, 1000) as reader:
-        with pytest.raises(StoreError, match="changed while it was read"):
-            reader.read()
+    with (
+        closing(S3Store(S3Settings())) as store,
+        ObjectReader(store, address, 1000) as reader,
+        pytest.raises(StoreError, match="changed while it was read"),
+    ):
+        reader.read()
 
 
 def test_a_closed_reader_reads_nothing(seaweed: SeaweedFS, seaweed_bucket: str) -> None:

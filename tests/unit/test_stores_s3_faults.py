@@ -36,7 +36,10 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def store_of(script: Callable[[Asked], Answer]) -> Iterator[tuple[S3Store, ScriptedStore]]:
     """The store under test on a server with this script."""
-    with scripted_store(script) as server, closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
+    with (
+        scripted_store(script) as server,
+        closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store,
+    ):
         yield store, server
 
 
@@ -70,10 +73,7 @@ def error(code: str, status: int) -> Answer:
 
 def listed(script: Callable[[Asked], Answer], root: str = "") -> list[str]:
     """Keys that a store with this script lists."""
-    with (
-        scripted_store(script) as server,
-        closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store,
-    ):
+    with store_of(script) as (store, _):
         return [
             key for batch in store.batches(Root("bucket", root)) for key in batch.column("key").to_pylist()
         ]
@@ -124,7 +124,16 @@ def test_a_page_that_fails_late_fails_the_listing() -> None:
             "grant s3:GetObject on",
         ),
         (error("ExpiredToken", 400), "the credentials for ENDPOINT have expired", "sign in again"),
-        (error("PermanentRedirect", 301), "the bucket 'bucket' is in another region", "add --region"),
+        (
+            Answer(status=301, headers=(("x-amz-bucket-region", "eu-west-3"),)),
+            "the bucket 'bucket' is in another region, eu-west-3",
+            "add --region eu-west-3",
+        ),
+        (
+            Answer(status=301, headers=(("Location", "https://127.0.0.1/"),)),
+            "ENDPOINT redirects every request",
+            "https instead of http",
+        ),
         (error("InvalidObjectState", 403), "s3://bucket/key is in an archive storage class", "restore it"),
         (error("RequestTimeTooSkewed", 403), "the clock of this machine is too far off", "set the clock"),
         (
@@ -141,23 +150,17 @@ def test_a_page_that_fails_late_fails_the_listing() -> None:
 )
 def test_every_refusal_has_a_cause_and_a_way_out(answer: Answer, cause: str, hint: str) -> None:
     """What a store may answer to a read is told in one line, with what to do."""
-    with scripted_store(lambda asked: answer) as server:
-        with closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
-            with pytest.raises(StoreError) as caught:
-                store.read(ObjectAddress("bucket", "key"))
-        assert cause in str(caught.value).replace(server.endpoint_url, "ENDPOINT")
+    with store_of(lambda asked: answer) as (store, server), pytest.raises(StoreError) as caught:
+        store.read(ObjectAddress("bucket", "key"))
+    assert cause in str(caught.value).replace(server.endpoint_url, "ENDPOINT")
     assert hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_only_a_404_means_absent(status: int) -> None:
     """A HEAD that fails otherwise is an error."""
-    with scripted_store(lambda asked: Answer(status=status)) as server:
-        with (
-            closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store,
-            pytest.raises(StoreError),
-        ):
-            store.stat(ObjectAddress("bucket", "key"))
+    with store_of(lambda asked: Answer(status=status)) as (store, _), pytest.raises(StoreError):
+        store.stat(ObjectAddress("bucket", "key"))
 
 
 def test_a_404_of_a_bucket_that_may_not_be_asked_for_is_an_error() -> None:
@@ -166,22 +169,17 @@ def test_a_404_of_a_bucket_that_may_not_be_asked_for_is_an_error() -> None:
     def script(asked: Asked) -> Answer:
         return Answer(status=404 if asked.path == "/bucket/key" else 403)
 
-    with (
-        scripted_store(script) as server,
-        closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store,
-    ):
-        with pytest.raises(StoreError) as caught:
-            store.stat(ObjectAddress("bucket", "key"))
+    with store_of(script) as (store, _), pytest.raises(StoreError) as caught:
+        store.stat(ObjectAddress("bucket", "key"))
     assert "grant s3:ListBucket on arn:aws:s3:::bucket," in str(caught.value.hint)
 
 
 def test_a_store_without_ranges_is_an_error() -> None:
     """A whole object where a part was asked for is not taken for the part."""
-    with scripted_store(lambda asked: Answer(b"whole object")) as server:
-        with closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
-            assert store.read(ObjectAddress("bucket", "key"), 0, 5) == b"whole"
-            with pytest.raises(StoreError, match="gives whole objects only"):
-                store.read(ObjectAddress("bucket", "key"), 5, 3)
+    with store_of(lambda asked: Answer(b"whole object")) as (store, _):
+        assert store.read(ObjectAddress("bucket", "key"), 0, 5) == b"whole"
+        with pytest.raises(StoreError, match="gives whole objects only"):
+            store.read(ObjectAddress("bucket", "key"), 5, 3)
 
 
 def deleted(script: Callable[[Asked], Answer], *keys: str) -> tuple[list[DeleteOutcome], list[Asked]]:
@@ -190,10 +188,9 @@ def deleted(script: Callable[[Asked], Answer], *keys: str) -> tuple[list[DeleteO
     def with_heads(asked: Asked) -> Answer:
         return HEAD if asked.method == "HEAD" else script(asked)
 
-    with scripted_store(with_heads) as server:
-        with closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
-            outcomes = store.delete(judged(*keys))
-        return outcomes, [asked for asked in server.asked if asked.method != "HEAD"]
+    with store_of(with_heads) as (store, server):
+        outcomes = store.delete(judged(*keys))
+    return outcomes, [asked for asked in server.asked if asked.method != "HEAD"]
 
 
 def keys_in(asked: Asked) -> list[str]:
@@ -290,10 +287,7 @@ def test_a_fraction_of_a_second_is_no_change() -> None:
     def script(asked: Asked) -> Answer:
         return HEAD if asked.method == "HEAD" else confirmed("a")
 
-    with (
-        scripted_store(script) as server,
-        closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store,
-    ):
+    with store_of(script) as (store, _):
         assert [outcome.result for outcome in store.delete([with_fraction])] == ["deleted"]
 
 
@@ -314,14 +308,15 @@ def test_settings_that_cannot_be_are_usage_errors(settings: S3Settings, cause: s
 
 def test_a_bucket_name_that_cannot_be_is_a_usage_error() -> None:
     """A name that no bucket can have is told before anything is sent."""
-    with closing(S3Store(S3Settings(endpoint_url="http://127.0.0.1:1"))) as store:
-        with pytest.raises(UsageError, match="s3://no bucket/key is not a possible S3 address"):
-            store.stat(ObjectAddress("no bucket", "key"))
+    settings = S3Settings(endpoint_url="http://127.0.0.1:1")
+    expected = "s3://no bucket/key is not a possible S3 address"
+    with closing(S3Store(settings)) as store, pytest.raises(UsageError, match=expected):
+        store.stat(ObjectAddress("no bucket", "key"))
 
 
 def test_an_endpoint_is_shown_without_its_password() -> None:
     """A user and password in the endpoint's URL stay out of every message."""
-    with closing(S3Store(S3Settings(endpoint_url="http://me:secret@127.0.0.1:1"))) as store:
-        with pytest.raises(StoreError) as caught:
-            store.stat(ObjectAddress("bucket", "key"))
+    settings = S3Settings(endpoint_url="http://me:secret@127.0.0.1:1")
+    with closing(S3Store(settings)) as store, pytest.raises(StoreError) as caught:
+        store.stat(ObjectAddress("bucket", "key"))
     assert str(caught.value) == "http://127.0.0.1:1 does not answer"

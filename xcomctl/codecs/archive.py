@@ -33,9 +33,9 @@ def members_of(source: BinaryIO) -> list[zipfile.ZipInfo]:
     source.seek(0)
     try:
         members = zipfile.ZipFile(source).infolist()
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, zlib.error, OSError, ValueError, EOFError) as error:
         raise UnreadableError(
             f"the zip archive is truncated or corrupt: {error}",
             hint="--raw writes the bytes as they are stored",
         ) from error
-    return [member for member in members if not member.is_dir()]
+    return [member for member in members if not member.filename.endswith("/")]

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import os
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +27,7 @@ MAX_SPOOLED = 256 << 20
 _MAGIC_BYTES = 16
 _SKIPPED_AT_ONCE = 1 << 20
 _SUFFIXES = (".gz", ".gzip", ".bz2", ".xz", ".lzma", ".zst", ".zstd", ".lz4", ".snappy", ".sz")
-_BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
+_BROKEN = (EOFError, OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class Readable(Protocol):

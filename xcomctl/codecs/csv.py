@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,17 +24,20 @@ _SURE_RECORDS = 2
 """Records that must agree where nothing but the content says that it is CSV."""
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
+_LONG_INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,99})")
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _BOOLEAN = re.compile(r"[Tt]rue|[Ff]alse|TRUE|FALSE")
 _TYPES = (
     ("int64", _INTEGER),
+    ("integer", _LONG_INTEGER),
     ("double", _NUMBER),
     ("bool", _BOOLEAN),
     ("date", _DATE),
     ("timestamp", _TIMESTAMP),
 )
+_NUMERIC = ("int64", "integer", "double")
 _NAMED_CSV = re.compile(r"(?:^|[._/-])(?:csv|tsv)(?:[._-]|$)", re.IGNORECASE)
 
 
@@ -152,7 +156,7 @@ def _is_header(record: list[str]) -> bool:
     named = [field for field in record if field]
     if named and named == [str(place) for place in range(len(named))] and len(named) >= len(record) - 1:
         return len(named) > 1 or len(record) > 1
-    return not any(_type_of([field]) in ("int64", "double", "date", "timestamp") for field in named)
+    return not any(_type_of([field]) in (*_NUMERIC, "date", "timestamp") for field in named)
 
 
 def _type_of(fields: list[str]) -> str:
@@ -184,10 +188,12 @@ def _cell(record: list[str], place: int, kind: str) -> Any:
     field = record[place] if place < len(record) else ""
     if not field:
         return None
-    if kind == "int64" and _INTEGER.fullmatch(field):
+    if kind in ("int64", "integer") and _LONG_INTEGER.fullmatch(field):
         return int(field)
     if kind == "double" and _NUMBER.fullmatch(field):
-        return float(field)
+        number = float(field)
+        # What no double can hold stays as it is written.
+        return number if math.isfinite(number) else field
     if kind == "bool" and _BOOLEAN.fullmatch(field):
         return field.lower() == "true"
     return field
@@ -196,9 +202,9 @@ def _cell(record: list[str], place: int, kind: str) -> Any:
 def _count(tally: Tally, cell: Any) -> None:
     if cell is None:
         tally.add(count=0, nulls=1)
-    elif tally.type in ("int64", "double") and not isinstance(cell, str):
+    elif tally.type in _NUMERIC and not isinstance(cell, str):
         tally.add(count=1, nulls=0, least=cell, greatest=cell, total=float(cell))
-    elif tally.type in ("int64", "double", "bool"):
+    elif tally.type in (*_NUMERIC, "bool"):
         tally.add(count=1, nulls=0)
     else:
         tally.add(count=1, nulls=0, least=cell, greatest=cell)

@@ -84,9 +84,9 @@ class SeaweedFS:
                     return self
                 # Somebody may have taken a port between choosing and binding it: take others.
                 log = self._last_words()
-                self._stop()
+                self.stop()
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         raise StoreError(
             f"the S3 server did not start: {log}",
@@ -97,7 +97,7 @@ class SeaweedFS:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._detached:
-            self._stop()
+            self.stop()
 
     @property
     def endpoint_url(self) -> str:
@@ -202,11 +202,8 @@ class SeaweedFS:
         backdate.backdate(times, shell=shell, folder=self.folder)
 
     def detach(self) -> None:
-        """Let the server and its folder outlive the `with` block and this process. `kill <pid>` ends it."""
+        """Let the server and its folder outlive the `with` block and this process; `kill <pid>` ends it then."""
         self._detached = True
-        if self._process is not None:
-            # It is somebody else's child now; without this, Popen would warn about a child that still runs.
-            self._process.returncode = 0
 
     def _start(self, binary: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="xcomctl-s3-"))
@@ -283,7 +280,8 @@ class SeaweedFS:
         lines = (self.folder / "server.log").read_text(errors="replace").strip().splitlines()
         return lines[-1][-300:] if lines else "it said nothing"
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Stop the server and remove everything, also if it was detached. Does nothing if it is not running."""
         process, self._process = self._process, None
         if process is not None:
             # Its orderly shutdown takes over ten seconds, and nothing is to be kept.

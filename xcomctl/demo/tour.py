@@ -45,7 +45,11 @@ def run_tour(environment: Mapping[str, str], say: Callable[[str], None]) -> int:
     `environment` takes the place of all settings of the user's own, which must not steer the tour to their data;
     `say` prints titles and command lines.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XCOMCTL_", "AWS_", "AIRFLOW_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XCOMCTL_", "AWS_", "AIRFLOW_"))
+    }
     failed = 0
     for number, step in enumerate(STEPS, start=1):
         say(f"\n# {number}. {step.title}\n$ xcomctl {_shell(step.arguments)}")

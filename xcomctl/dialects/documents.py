@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from xcomctl.dialects.interface import Reference
-from xcomctl.dialects.patterns import DocumentPattern, addresses_of, codec_of_key, compiled
+from xcomctl.dialects.patterns import DocumentPattern, addresses_of, codec_of_key, compiled, may_name_object
 from xcomctl.errors import UsageError
 from xcomctl.models import ObjectAddress, Root
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_CODEC = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 
 
 def reference_in(
@@ -37,7 +38,7 @@ def _fits(document: dict[str, Any], name: str, wanted: Any) -> bool:
 def _read(form: DocumentPattern, document: dict[str, Any], roots: Sequence[Root]) -> Reference | None:
     text = document.get(form.address)
     bucket = document.get(form.bucket) if form.bucket else None
-    if not isinstance(text, str) or not text or (form.bucket and not (isinstance(bucket, str) and bucket)):
+    if not _is_name(text) or (form.bucket is not None and not _is_name(bucket)):
         return None
     confidence = form.confidence
     if "://" in text:
@@ -59,8 +60,12 @@ def _read(form: DocumentPattern, document: dict[str, Any], roots: Sequence[Root]
         text,
         tuple(addresses),
         confidence,
-        codec=codec if isinstance(codec, str) else form.codec or codec_of_key(text),
+        codec=codec if isinstance(codec, str) and _CODEC.fullmatch(codec) else codec_of_key(text),
         size=size if type(size) is int and size >= 0 else None,
         sha256=sha256.lower() if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
         root=root,
     )
+
+
+def _is_name(member: object) -> TypeGuard[str]:
+    return isinstance(member, str) and member != "" and may_name_object(member)

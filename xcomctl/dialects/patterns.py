@@ -45,6 +45,7 @@ _CODEC_BY_SUFFIX = {
     "pkl": "pickle",
     "txt": "text",
 }
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _COMPRESSION_SUFFIXES = ("gz", "bz2", "xz", "lzma", "zip", "zst", "lz4", "snappy")
 
 
@@ -82,7 +83,6 @@ class DocumentPattern:
     address: str
     confidence: Confidence
     bucket: str | None = None
-    codec: str | None = None
     codec_member: str | None = None
     size_member: str | None = None
     sha256_member: str | None = None
@@ -96,6 +96,11 @@ def codec_of_key(key: str) -> str | None:
     while parts and parts[-1] in _COMPRESSION_SUFFIXES:
         parts.pop()
     return _CODEC_BY_SUFFIX.get(parts[-1]) if parts else None
+
+
+def may_name_object(text: str) -> bool:
+    """False for halves of surrogate pairs: JSON can write them, UTF-8 and so a key of S3 cannot."""
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xco
 from xcomctl.dialects.configured import DialectRule, compile_rule
 from xcomctl.dialects.documents import reference_in
 from xcomctl.dialects.interface import UNCLAIMABLE, Claim, Confidence, KeyPattern, Reference
-from xcomctl.dialects.patterns import ReferencePattern, addresses_of, codec_of_key, compiled
+from xcomctl.dialects.patterns import ReferencePattern, addresses_of, codec_of_key, compiled, may_name_object
 from xcomctl.dialects.texts import (
     Text,
     embedded_in,
@@ -57,6 +57,7 @@ BUILT_IN = (
 """Names of the built-in dialects, in the order of their claims."""
 
 _CERTAINTY: dict[Confidence, int] = {"ambiguous": 0, "configured": 1, "exact": 2}
+_MAP_INDEX = re.compile(r"-?[0-9]{1,9}")
 # Python's `$` also matches before a last newline, RE2's does not.
 _UNCLAIMABLE = re.compile(UNCLAIMABLE.replace("$", r"\Z"))
 
@@ -139,7 +140,7 @@ class DialectRegistry:
             if isinstance(part, dict):
                 found = reference_in(part, _DOCUMENTS, roots)
                 if found is not None:
-                    if found.confidence != "ambiguous":
+                    if found.confidence == "exact" and "://" in found.text:
                         settled.add(found.text)
                     yield found
                 continue
@@ -158,13 +159,15 @@ class DialectRegistry:
 
     def _of_string(self, text: str, roots: Sequence[Root]) -> Reference | None:
         """The first pattern's reading, with the addresses of all others behind its own."""
+        if not may_name_object(text):
+            return None
         first: Reference | None = None
         addresses: dict[ObjectAddress, None] = {}
         for pattern, regex in self._references:
             match = regex.match(text)
-            if match is None:
+            groups = match.groupdict() if match else {}
+            if not groups.get("key"):
                 continue
-            groups = match.groupdict()
             found = addresses_of(
                 groups.get("bucket") or pattern.bucket, pattern.key_prefix + groups["key"], roots
             )
@@ -235,7 +238,7 @@ def _claim(pattern: KeyPattern, groups: dict[str, str | None], key: str) -> Clai
         dag_id=coordinate("dag_id"),
         run_id=coordinate("run_id"),
         task_id=coordinate("task_id"),
-        map_index=int(map_index) if map_index is not None else None,
+        map_index=int(map_index) if map_index and _MAP_INDEX.fullmatch(map_index) else None,
         key=coordinate("key"),
         codec=pattern.codec or codec_of_key(key),
     )

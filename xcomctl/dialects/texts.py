@@ -15,7 +15,7 @@ _TRACES = (b"s3", b"S3", b"xcom", b"XCOM", b"\\u")
 _TRACES_IN_STRING = ("s3", "S3", "xcom")
 
 _EMBEDDED = re.compile(
-    r"(?:xcom_s3|[sS]3[aAnN]?)://[^\x00-\x1f\"<>\\\x7f-\x9f\ufffd]+"
+    r"(?:xcom_s3|[sS]3[aAnN]?)://[^\x00-\x1f\"<>\\\x7f-\x9f\ufffd\ud800-\udfff]+"
     r"|s3_xcom_[0-9a-fA-F-]{32,36}(?:_dataframe|_datetime)?(?:\.gz)?"
 )
 _BETWEEN_WORDS = re.compile(r"\s+|[,;|]+(?=xcom_s3:|[sS]3[aAnN]?:)")

@@ -99,7 +99,8 @@ def translating(request: Request) -> Iterator[None]:
     except RecursionError as error:
         # botocore looks for the bucket's region where it is redirected, and follows that redirect in the same way.
         raise UnreachableError(
-            f"{request.endpoint} redirects every request", hint="check --endpoint-url: https instead of http, the region"
+            f"{request.endpoint} redirects every request",
+            hint="check --endpoint-url: https instead of http, the region",
         ) from error
 
 
