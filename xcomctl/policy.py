@@ -49,7 +49,8 @@ class Policy:
         if self.older_than is not None:
             conditions.append(f"{age} < $cutoff")
             parameters["cutoff"] = at - self.older_than
-            reason = f"'expired: ' || format('{{:.1f}}', epoch($now - {age}) / 86400) || 'd > {exact_duration(self.older_than)}'"
+            days = f"format('{{:.1f}}', epoch($now - {age}) / 86400)"
+            reason = f"'expired: ' || {days} || 'd > {exact_duration(self.older_than)}'"
         if self.dag is not None:
             conditions.append("w.dag_id GLOB $dag")
             parameters["dag"] = self.dag
