@@ -129,9 +129,9 @@ def test_a_count_that_is_not_met_is_an_error(
         return records
 
     monkeypatch.setattr(snapshot_module, "_records", short)
-    with pytest.raises(SourceError, match="short result, table xcom gave 199 rows of 200"):
-        with source.snapshot() as snapshot:
-            list(snapshot.batches())
+    expected = "short result, table xcom gave 199 rows of 200"
+    with pytest.raises(SourceError, match=expected), source.snapshot() as snapshot:
+        list(snapshot.batches())
 
 
 def test_the_oldest_open_transaction_is_known(airflow: AirflowDatabase, source: DatabaseSource) -> None:
@@ -139,7 +139,7 @@ def test_the_oldest_open_transaction_is_known(airflow: AirflowDatabase, source: 
     with source.snapshot() as snapshot:
         assert snapshot.oldest_transaction_at is None
     with airflow.connection() as connection:
-        started = connection.execute(sa.text("SELECT now()")).scalar()
+        started: datetime = connection.execute(sa.text("SELECT now()")).scalar_one()
         with source.snapshot() as snapshot:
             assert (snapshot.oldest_transaction_at, snapshot.taken_at > started) == (started, True)
     with airflow.connection() as connection:
@@ -198,7 +198,7 @@ def test_failures_to_connect_are_told_in_one_line(airflow: AirflowDatabase, sour
         unused.bind(("127.0.0.1", 0))
         closed = unused.getsockname()[1]
         wrong = {
-            "password": url.set(password="se'cr%et"),
+            "password": url.set(password="se'cr%et"),  # noqa: S106 - a wrong one
             "role": url.set(username="nobody"),
             "database": url.set(database="nothing"),
             "port": url.set(port=closed),
@@ -237,7 +237,7 @@ def test_a_missing_right_is_told(airflow: AirflowDatabase) -> None:
     ):
         airflow.execute(statement)
     try:
-        url = make_url(airflow.url).set(username=role, password="reads")
+        url = make_url(airflow.url).set(username=role, password="reads")  # noqa: S106 - of this test alone
         with closing(DatabaseSource(url.render_as_string(hide_password=False))) as source:
             with pytest.raises(SourceError, match="permission denied for table xcom") as caught:
                 list(source.rows(Selection()))
@@ -308,9 +308,9 @@ def test_a_run_cannot_start_again_while_its_rows_are_deleted(
     look = deletion.Deletion._rows
 
     def look_while_airflow_clears(self: deletion.Deletion, *arguments: object) -> object:
+        clear = "SET lock_timeout = '200ms'; UPDATE dag_run SET state = 'queued'"
         with pytest.raises(sa.exc.OperationalError) as caught, airflow.connection() as connection:
-            connection.exec_driver_sql("SET lock_timeout = '200ms'")
-            connection.exec_driver_sql("UPDATE dag_run SET state = 'queued'")
+            connection.exec_driver_sql(clear)
         blocked.append(type(caught.value.orig).__name__)
         return look(self, *arguments)  # type: ignore[arg-type]
 

@@ -81,7 +81,7 @@ def test_a_damaged_file_is_an_error_and_not_a_short_result(
     content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
     path.write_bytes(content)
     with (
-        pytest.raises(SourceError, match="malformed|not a database") as caught,
+        pytest.raises(SourceError, match=r"malformed|not a database") as caught,
         source.snapshot() as snapshot,
     ):
         list(snapshot.batches())
@@ -192,9 +192,10 @@ def test_a_value_of_the_wrong_type_in_a_column_is_an_error_without_the_value(
     """Any column of SQLite can hold anything; a row that cannot be read stops the scan, and is not quoted."""
     airflow.add_xcom("etl", "run", "load", 1)
     airflow.execute("UPDATE xcom SET map_index = 'sesame'")
-    with pytest.raises(
-        SourceError, match=r"table xcom holds a map_index that is not of type int64"
-    ) as caught, source.snapshot() as snapshot:
+    with (
+        pytest.raises(SourceError, match=r"table xcom holds a map_index that is not of type int64") as caught,
+        source.snapshot() as snapshot,
+    ):
         list(snapshot.batches())
     assert "sesame" not in str(caught.value)
 
