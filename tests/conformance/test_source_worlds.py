@@ -18,7 +18,7 @@ _WORLDS = {
     "2.5.0-pickle-sqlite": ("airflow-2", 26, 0),
     "2.11.2-commonio-gz-sqlite": ("airflow-2", 26, 0),
     "2.11.2-commonio-pg": ("airflow-2", 60, 0),
-    "2.11.2-commonio-pg-after-scenarios": ("airflow-2", 45, 60),
+    "2.11.2-commonio-pg-after-scenarios": ("airflow-2", 45, 57),
     "2.11.2-default-sqlite": ("airflow-2", 54, 0),
     "2.11.2-naive-sqlite": ("airflow-2", 54, 0),
     "3.0.6-commonio-sqlite": ("airflow-3", 56, 0),
@@ -26,7 +26,7 @@ _WORLDS = {
     "3.3.2-commonio-sqlite": ("airflow-3", 64, 0),
     "3.3.2-default-pg": ("airflow-3", 64, 0),
     "3.4.0b2-commonio-sqlite": ("airflow-3.4", 66, 0),
-    "migrated-2.11.2-to-3.3.2-pg": ("airflow-3", 45, 62),
+    "migrated-2.11.2-to-3.3.2-pg": ("airflow-3", 43, 59),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Annotated
 
@@ -46,19 +47,21 @@ def fsck(
         from xcomctl.cli.results import emit_check
         from xcomctl.fsck import ALARMS, check
 
-        with (
-            stages(voice) as report,
-            check(
-                session.source,
-                store,
-                session.dialects,
-                roots,
-                now=datetime.now(timezone.utc),
-                min_age=grace,
-                ignore_archives=ignore_archives,
-                report=report,
-            ) as result,
-        ):
+        with ExitStack() as kept:
+            # Progress ends before the result is written.
+            with stages(voice) as report:
+                result = kept.enter_context(
+                    check(
+                        session.source,
+                        store,
+                        session.dialects,
+                        roots,
+                        now=datetime.now(timezone.utc),
+                        min_age=grace,
+                        ignore_archives=ignore_archives,
+                        report=report,
+                    )
+                )
             emit_check(result, style, samples=samples)
             found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
     raise typer.Exit(4 if found else 0)
