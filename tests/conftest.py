@@ -1,5 +1,6 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
+from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
 from tests.services.object_stores import aws_environment, moto_server, seaweed, seaweed_bucket
 from tests.services.postgres import postgres, postgres_database
@@ -9,6 +10,7 @@ __all__ = [
     "_restored_dumps",
     "_world_server",
     "aws_environment",
+    "deploy",
     "mariadb",
     "mariadb_database",
     "moto_server",

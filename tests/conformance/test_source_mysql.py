@@ -41,7 +41,7 @@ def _fill(airflow: AirflowDatabase, rows: int) -> None:
     airflow.add_run("etl", "run")
     airflow.add_task("etl", "run", "load")
     airflow.execute(
-        "INSERT INTO xcom (dag_run_id, dag_id, run_id, task_id, map_index, `key`, value) "  # noqa: S608 - a number
+        "INSERT INTO xcom (dag_run_id, dag_id, run_id, task_id, map_index, `key`, value) "
         "SELECT 1, 'etl', 'run', 'load', -1, concat('k', seq), json_quote(repeat('x', 1000)) "
         f"FROM seq_1_to_{rows}"
     )

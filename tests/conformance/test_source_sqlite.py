@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from xcomctl.errors import SourceError, UsageError
 from xcomctl.metadata import connections
 from xcomctl.metadata.database import DatabaseSource
 from xcomctl.metadata.interface import RowTarget, Selection
-from xcomctl.models import digest_of
+from xcomctl.models import Row, digest_of
 
 
 @pytest.fixture
@@ -184,6 +185,24 @@ def test_a_row_whose_run_is_gone_may_be_deleted(airflow: AirflowDatabase, source
     assert source.delete_rows([RowTarget(row.table, row.row_key, row.written_at, digest_of(row.raw))]) == [
         "deleted"
     ]
+
+
+def test_a_short_id_that_two_rows_share_is_refused(airflow: AirflowDatabase, source: DatabaseSource) -> None:
+    """Six digits of a hash are not always enough; the hint names both rows in full."""
+    seen: dict[str, int] = {}
+    for index in itertools.count():
+        key = f'[1,"load",{index},"return_value"]'
+        short_id = Row("xcom", key, 1, None, None, None, None, "", None, None).short_id
+        if short_id in seen:
+            break
+        seen[short_id] = index
+    for map_index in (seen[short_id], index):
+        airflow.add_xcom("etl", "run", "load", 1, map_index=map_index)
+    with pytest.raises(UsageError, match="is the short id of 2 rows") as caught:
+        source.row_by_short_id(short_id)
+    assert caught.value.hint == (
+        f"name one: etl/run/load[{seen[short_id]}]:return_value, etl/run/load[{index}]:return_value"
+    )
 
 
 def test_a_value_of_the_wrong_type_in_a_column_is_an_error_without_the_value(

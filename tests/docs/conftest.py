@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -56,7 +58,15 @@ class Shell:
                 empty_bucket(client, BUCKET)
                 client.delete_bucket(Bucket=BUCKET)
         DemoWorld(self._server, self.database, datetime.now(timezone.utc)).build()
+        self._make_staging()
         self._clean = True
+
+    def _make_staging(self) -> None:
+        """The database of another Airflow, which knows the same DAGs and has no XCom yet."""
+        staging = self.home / "staging.db"
+        shutil.copyfile(self.database, staging)
+        with closing(sqlite3.connect(staging)) as connection, connection:
+            connection.execute("DELETE FROM xcom")
 
     def __call__(self, example: Example) -> Run:
         """Run one example in the home folder."""

@@ -23,6 +23,12 @@ from xcomctl.demo import payloads
 
 REPOSITORY = Path(__file__).parents[2]
 
+PAGES = (
+    *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+)
+"""All pages of the documentation, but the backend's own."""
+
 WIDTH = 100
 """Columns of the terminal on which the examples run."""
 

@@ -6,19 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.docs.conftest import Shell
-from tests.docs.console import REPOSITORY, examples, shows
+from tests.docs.console import PAGES, examples, shows
 
 TESTED_ELSEWHERE = ("reference-format.md",)
 """Its commands are those of other programs, on a bucket of its own: tests/backend/test_documentation.py."""
 
-PAGES = [
-    page
-    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md")))
-    if page.name not in TESTED_ELSEWHERE and examples(page)
-]
+WITH_EXAMPLES = [page for page in PAGES if page.name not in TESTED_ELSEWHERE and examples(page)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_do_what_it_shows(page: Path, shell: Shell) -> None:
     """Every command of the page, run from top to bottom in the demonstration's world, ends and looks as printed."""
     wrong = []

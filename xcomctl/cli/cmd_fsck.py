@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.results import FINDING_COLUMNS, emit_check, require_columns
 from xcomctl.cli.scoping import IgnoreArchives, MinAge, UnsafeMinAge, parse_min_age, resolve_roots
 from xcomctl.cli.stages import stages
 
@@ -38,13 +40,13 @@ def fsck(
         xcomctl fsck -o ndjson | jq -r 'select(.finding == "orphaned") | .uri'
     """
     style = output.style()
+    require_columns(FINDING_COLUMNS, style)
     grace = parse_min_age(min_age, unsafe_min_age)
     voice = talk.talk()
-    with connection.open() as session:
-        roots = resolve_roots(session, voice, verb="fsck")
+    with Interruption(), connection.open() as session:
+        roots = resolve_roots(session, voice)
         store = session.store if roots else None
 
-        from xcomctl.cli.results import emit_check
         from xcomctl.fsck import ALARMS, check
 
         with ExitStack() as kept:
