@@ -10,8 +10,8 @@ from tests.docs.console import PAGES, REPOSITORY
 from xcomctl.cli.app import EXIT_CODES
 from xcomctl.guards import GUARD_IDS
 
-OF_OTHER_PROGRAMS = {"--check", "--query", "--bucket", "--key"}
-"""Options in the pages that are not xcomctl's: those of ruff and of the AWS tools."""
+OF_OTHER_PROGRAMS = {"--bucket", "--lifecycle-configuration", "--query", "--versioning-configuration"}
+"""Options in the pages that are not xcomctl's: those of the AWS tools."""
 
 
 def text_of(page: Path) -> str:
