@@ -20,9 +20,9 @@ _HEAD = """\
 
 <!-- Made from the program by `python -m tests.docs.commands > docs/commands.md`; a test compares both. -->
 
-`xcomctl COMMAND --help` says the same on a terminal. A time is written as `2026-11-01`, `2026-11-01T06:00:00Z` or as the age `7d`, an age as
-`30d`, `12h`, `90m` or `1d12h` (never without a unit), a size as `10MB` (powers of 1000) or `1.5GiB` (of 1024). Globs are `*`, `?` and `[abc]`;
-put them between quotes.
+`xcomctl COMMAND --help` says the same on a terminal. A time is written as `2026-11-01`, `2026-11-01T06:00:00Z` or as the
+age `7d`; an age as `30d`, `12h`, `90m` or `1d12h`, never without a unit; a size as `10MB` (powers of 1000) or `1.5GiB` (of
+1024). Globs are `*`, `?` and `[abc]`; put them between quotes.
 """
 
 _SHARED = "Where rows and objects live"

@@ -27,7 +27,12 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_a_page_names_exists(page: Path) -> None:
     """An option that was renamed does not live on in a page."""
-    known = {name for verb in commands.verbs().values() for each in commands.parameters(verb) for name in each.spellings}
+    known = {
+        name
+        for verb in commands.verbs().values()
+        for each in commands.parameters(verb)
+        for name in each.spellings
+    }
     named = set(re.findall(r"(?<![\w/-])--[a-z][\w-]*[a-z]\b", text_of(page)))
     assert named - known - OF_OTHER_PROGRAMS - {"--help", "--version"} == set()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import PAGES, REPOSITORY, blocks
+from xcomctl import apply
 from xcomctl.config_file import read_config_file
 
 
@@ -37,7 +38,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("name", ["docs/safety.md", "CONTRIBUTING.md", "docs/design.md"])
 def test_tests_that_a_page_names_exist(name: str) -> None:
     """A promise that rests on a test rests on one that is there."""
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests").rglob("test_*.py")
+    )
     known = set(re.findall(r"^ *def (test_\w+)\(", sources, re.MULTILINE))
     named = set(re.findall(r"`(test_\w+)`", _prose(REPOSITORY / name)))
     assert named - known == set()
@@ -45,10 +48,22 @@ def test_tests_that_a_page_names_exist(name: str) -> None:
 
 def test_every_rule_of_safety_names_its_proof() -> None:
     """No promise without a test."""
-    table = _prose(REPOSITORY / "docs" / "safety.md").partition("| rule | proven by |")[2].partition("\n\n")[0]
+    table = (
+        _prose(REPOSITORY / "docs" / "safety.md").partition("| rule | proven by |")[2].partition("\n\n")[0]
+    )
     rules = [line for line in table.splitlines() if line.startswith("| **")]
     assert len(rules) > 10
     assert [rule for rule in rules if "`test_" not in rule] == []
+
+
+def test_the_batches_of_safety_are_those_of_the_program() -> None:
+    """How many rows go in a transaction, and how many objects between two readings of all rows."""
+    page = _prose(REPOSITORY / "docs" / "safety.md")
+    for number in (
+        f"{apply._ROWS_PER_TRANSACTION:,} in a transaction",
+        f"every {apply._OBJECTS_PER_CHECK:,} objects",
+    ):
+        assert number in page
 
 
 def test_the_example_of_a_configuration_file_is_one(tmp_path: Path) -> None:
@@ -57,7 +72,10 @@ def test_the_example_of_a_configuration_file_is_one(tmp_path: Path) -> None:
     file = tmp_path / "xcomctl.toml"
     file.write_text("\n".join(lines), encoding="utf-8")
     read = read_config_file(file)
-    assert (sorted(read.profiles), [rule.name for rule in read.dialects]) == (["prod", "staging"], ["team-etl"])
+    assert (sorted(read.profiles), [rule.name for rule in read.dialects]) == (
+        ["prod", "staging"],
+        ["team-etl"],
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

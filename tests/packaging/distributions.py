@@ -78,9 +78,7 @@ def unpack_sdist(sdist: Path, target: Path) -> Path:
 
 def run(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> str:
     """Run a command to its end; its stdout. Fails the test, with all that it wrote, if the command fails."""
-    done = subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

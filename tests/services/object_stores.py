@@ -12,7 +12,6 @@ from mypy_boto3_s3 import S3Client
 
 from tests.services.processes import free_port
 from xcomctl.demo.server import SeaweedFS
-from xcomctl.models import ObjectAddress
 
 
 class MotoServer:
@@ -82,16 +81,12 @@ def buckets(server: ObjectServer, *names: str) -> Iterator[None]:
     with closing(server.client()) as client:
         for name in names:
             client.create_bucket(Bucket=name)
-        yield
-        for name in names:
-            empty_bucket(client, name)
-            client.delete_bucket(Bucket=name)
-
-
-def put_object(server: ObjectServer, address: ObjectAddress, body: bytes) -> None:
-    """Write an object past any store under test."""
-    with closing(server.client()) as client:
-        client.put_object(Bucket=address.bucket, Key=address.key, Body=body)
+        try:
+            yield
+        finally:
+            for name in names:
+                empty_bucket(client, name)
+                client.delete_bucket(Bucket=name)
 
 
 def empty_bucket(client: S3Client, name: str) -> None:

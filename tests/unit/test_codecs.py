@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.services.faulty_store import faulty_server
-from tests.services.object_stores import MotoServer, buckets, point_to, put_object
+from tests.services.object_stores import MotoServer, buckets, point_to
 from xcomctl.codecs.interface import (
     FramePreview,
     Payload,
@@ -41,12 +41,18 @@ CASES: list[dict[str, Any]] = json.loads((CORPUS / "expected.json").read_text())
 ADDRESS = ObjectAddress("payloads", "payload")
 
 
-@pytest.fixture
-def server(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoServer]:
-    """An S3 server with an empty bucket for payloads."""
-    point_to(monkeypatch, moto_server)
+@pytest.fixture(scope="module")
+def _bucket(moto_server: MotoServer) -> Iterator[None]:
+    """The bucket in which each test writes its payload anew."""
     with buckets(moto_server, ADDRESS.bucket):
-        yield moto_server
+        yield
+
+
+@pytest.fixture
+def server(moto_server: MotoServer, _bucket: None, monkeypatch: pytest.MonkeyPatch) -> MotoServer:
+    """An S3 server with that bucket."""
+    point_to(monkeypatch, moto_server)
+    return moto_server
 
 
 def _examine_bytes(content: bytes, name: str = "", options: PreviewOptions | None = None) -> Examined:
@@ -57,7 +63,8 @@ def _examine_object(
     server: MotoServer, content: bytes, name: str = "", options: PreviewOptions | None = None
 ) -> tuple[Examined, int]:
     """What is found in an object with this content, and how many bytes of it were fetched."""
-    put_object(server, ADDRESS, content)
+    with closing(server.client()) as client:
+        client.put_object(Bucket=ADDRESS.bucket, Key=ADDRESS.key, Body=content)
     with closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
         reader = ObjectReader(store, ADDRESS, len(content))
         with io.BufferedReader(reader) as stream:
@@ -301,7 +308,7 @@ def test_lost_connection_is_no_corrupt_payload(kind: str, compressed: bool, serv
     with faulty_server(server, breaks_after=140_000) as broken:
         with pytest.raises(StoreError) as caught:
             _examine_object(broken, stored, f"payload.{kind}", options)
-        assert str(caught.value) == f"the connection to {broken.endpoint_url} broke"
+        assert str(caught.value) == f"the connection to {broken.endpoint_url} broke over {ADDRESS.uri}"
 
 
 def test_text_codec_says_that_it_guessed() -> None:

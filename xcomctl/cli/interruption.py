@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Any
 
+import typer
+
 from xcomctl.inventory.build import Report
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -14,6 +16,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 class Interruption:
     """A context manager inside which both signals raise KeyboardInterrupt: at once, or where a Report is made.
+
+    It leaves the block as typer.Abort.
 
     A signal that the caller of the process had ignored (`nohup`, a shell's `&`) stays ignored.
     """
@@ -35,6 +39,9 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore.close()
+        if isinstance(error, KeyboardInterrupt):
+            # typer would end the program at a bare one without a word.
+            raise typer.Abort from error
 
     def between_batches(self, report: Report) -> Report:
         """`report`, and from now on the place where the first signal is heeded; a second one is heeded at once."""

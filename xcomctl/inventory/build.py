@@ -84,15 +84,19 @@ class Inventory:
         self._report = report
         self._next_row = 0
         self._spill = tempfile.TemporaryDirectory(prefix="xcomctl-")
-        self.sql: duckdb.DuckDBPyConnection = duckdb.connect(
-            config={
-                "memory_limit": memory_limit,
-                "temp_directory": self._spill.name,
-                "autoinstall_known_extensions": "false",
-                "preserve_insertion_order": "false",
-            }
-        )
-        self.run_script("schema.sql")
+        try:
+            self.sql: duckdb.DuckDBPyConnection = duckdb.connect(
+                config={
+                    "memory_limit": memory_limit,
+                    "temp_directory": self._spill.name,
+                    "autoinstall_known_extensions": "false",
+                    "preserve_insertion_order": "false",
+                }
+            )
+            self.run_script("schema.sql")
+        except BaseException:
+            self._spill.cleanup()
+            raise
 
     def __enter__(self) -> Inventory:
         return self
