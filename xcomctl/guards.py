@@ -113,7 +113,9 @@ def _cross_match(inventory: Inventory, deletes_orphans: bool) -> Guard:
         share,
         LEAST_MATCH,
         f"of {referring} references under the stores, {present} match an object:"
-        " this may be the wrong database or the wrong store",
+        " this may be the wrong database or the wrong store"
+        if referring
+        else "no row references anything under the stores: this may be the wrong database or the wrong store",
     )
 
 

@@ -162,7 +162,7 @@ def test_frame_as_json(xcomctl: Command, world: Callable[..., World]) -> None:
         "key": "return_value",
         "try_number": None,
         "written_at": document["written_at"],
-        "lives": "object",
+        "lives": "s3",
         "dialect": document["dialect"],
         "last_modified": document["last_modified"],
         "size": len(here.payload(key)),

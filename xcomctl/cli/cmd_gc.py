@@ -175,7 +175,8 @@ def _consent(plan: Plan, talk: Talk, style: OutputStyle, *, dry_run: bool, yes: 
 
     refused = plan.refusals
     if dry_run:
-        for guard in refused:
+        # The table says it itself.
+        for guard in refused if style.format != "table" else ():
             talk.note(f"applying this would be refused by {guard.id}: {guard.cause}")
         talk.note(f"dry run: nothing was deleted; applying it would delete {plan_summary(plan)}")
         return False
