@@ -1,5 +1,6 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
+from tests.services.command import xcomctl
 from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
 from tests.services.object_stores import aws_environment, moto_server, seaweed, seaweed_bucket
@@ -19,4 +20,5 @@ __all__ = [
     "seaweed",
     "seaweed_bucket",
     "world",
+    "xcomctl",
 ]

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
 from xcomctl.demo.server import SeaweedFS
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.command import COMMAND, Command, Result
+from tests.services.command import COMMAND, Command, Result
 from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
 from tests.services.processes import free_port
 from tests.services.scripted_store import Answer, Asked, scripted_store

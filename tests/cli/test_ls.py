@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.worlds import World
 
 Worlds = Callable[..., World]

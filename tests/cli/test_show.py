@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.object_stores import MotoServer, point_to
 from tests.services.processes import free_port
 from tests.services.worlds import WORLDS, World

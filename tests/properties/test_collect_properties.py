@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from tests.schemas.airflow_database import SHAPES, AirflowDatabase, Shape
 from tests.services.deployment import DAY, Deployment, doomed
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
-from xcomctl.models import Root
 from xcomctl.plan import Plan
 from xcomctl.policy import Policy
 
@@ -50,8 +49,8 @@ class World(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(prefix="xcomctl-test-")
         database = AirflowDatabase(f"sqlite:///{Path(self.folder.name) / 'airflow.db'}", self.shape).create()
         self.here = Deployment(database, self.server, self.bucket, f"w{next(_prefixes)}")
-        self.uploaded: list[str] = []
         self.names = itertools.count()
+        self.here.add_row("etl", "r0", "a DAG that every glob of a policy finds")
 
     def teardown(self) -> None:
         """Close everything."""
@@ -70,7 +69,6 @@ class World(RuleBasedStateMachine):
             key = self.here.upload(key=f"{self.here.prefix}/{dag}/{run}/{task}/ti-{name}/return_value.json")
         else:
             key = self.here.upload(dag, run)
-        self.uploaded.append(key)
         self.here.push(dag, run, task=task, name=f"k{next(self.names)}", age=age * DAY, key=key)
 
     @rule(age=AGES)
@@ -84,7 +82,7 @@ class World(RuleBasedStateMachine):
     @rule(dag=DAGS, run=RUNS)
     def upload_without_row(self, dag: str, run: str) -> None:
         """A task died between upload and row."""
-        self.uploaded.append(self.here.upload(dag, run))
+        self.here.upload(dag, run)
 
     @rule(run=RUNS, state=st.sampled_from(["running", "queued", "success", "failed"]))
     def change_state(self, run: str, state: str) -> None:
@@ -140,19 +138,12 @@ class World(RuleBasedStateMachine):
         """Rule 2 of the design."""
         assert self.here.dangling() == set()
 
-    @invariant()
-    def running_runs_are_whole(self) -> None:
-        """What a run that is not over has pushed is there; the keys that we uploaded are all there ever were."""
-        assert set(self.present()) <= set(self.uploaded)
-
     def present(self) -> list[str]:
         """Keys of this world, sorted."""
-        return sorted(
-            key for key in self.here.keys() if Root(self.bucket, f"{self.here.prefix}/").prefix in key
-        )
+        return sorted(key for key in self.here.keys() if key.startswith(f"{self.here.prefix}/"))  # noqa: SIM118
 
     def plan(self, policy: Policy, **scope: Any) -> Plan:
-        """Plan, whatever the DAGs are called."""
+        """Plan without a grace period."""
         return self.here.plan(policy, **scope)
 
     def forget(self, key: str) -> None:
@@ -183,8 +174,8 @@ def test_whatever_happens_no_row_loses_its_object(machine: Callable[[Shape], Any
     run_state_machine_as_test(
         cast("Any", machine(shape)),
         settings=settings(
-            max_examples=8,
-            stateful_step_count=14,
+            max_examples=6,
+            stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
