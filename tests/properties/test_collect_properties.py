@@ -116,6 +116,7 @@ class World(RuleBasedStateMachine):
     @rule(policy=POLICIES, late=st.sampled_from(["push", "overwrite", "running", "delete"]), data=st.data())
     def collect_while_tasks_work(self, policy: Policy, late: str, data: st.DataObject) -> None:
         """Between plan and apply tasks push references to what was to go, overwrite it, start again."""
+        self.here.upload("etl", "r1")
         plan = self.plan(policy)
         targets = sorted(doomed(plan))
         if targets:
