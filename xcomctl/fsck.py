@@ -9,12 +9,12 @@ from datetime import datetime, timedelta, timezone
 from importlib import resources
 from typing import Any
 
-from xcomctl.collect import DEFAULT_MIN_AGE, fill
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.classify import Totals, classify, totals
 from xcomctl.inventory.dangling import confirm_dangling
+from xcomctl.mark import DEFAULT_MIN_AGE, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.policy import Policy

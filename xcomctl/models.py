@@ -59,8 +59,10 @@ class Root:
     def parse(cls, uri: str) -> Root:
         """Read `s3://[connection@]bucket[/prefix]`. Raises UsageError for anything else."""
         bucket, prefix = _split(uri)
-        # Only the end is trimmed: inside a prefix S3 keeps empty segments apart.
-        prefix = prefix.rstrip("/")
+        # S3 keeps empty segments apart: to trim more than one slash would name another, wider root.
+        prefix = prefix.removesuffix("/")
+        if prefix.endswith("/") or uri.endswith("//"):
+            raise UsageError(f"{uri!r} ends with an empty folder", hint=f"write {uri.rstrip('/')}")
         return cls(bucket, f"{prefix}/" if prefix else "")
 
     def contains(self, address: ObjectAddress) -> bool:

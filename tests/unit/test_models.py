@@ -118,3 +118,10 @@ def test_uuids_are_found_in_any_spelling() -> None:
     dashed = "C3CA810C-6517-4EED-B55C-DB45A6D67DFC"
     plain = "9b74149279b4474 not hex 9b74149279b44742a67a497700141367"
     assert uuids_in(f"x/{dashed}.gz {plain}") == [dashed.lower(), "9b74149279b44742a67a497700141367"]
+
+
+@pytest.mark.parametrize("uri", ["s3://b//", "s3://b/x//", "s3://b///"])
+def test_root_with_an_empty_folder_at_its_end_is_refused(uri: str) -> None:
+    """To trim more than one slash would name another root, a wider one."""
+    with pytest.raises(UsageError):
+        Root.parse(uri)

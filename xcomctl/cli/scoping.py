@@ -50,7 +50,7 @@ IgnoreArchives = Annotated[
 
 def parse_min_age(text: str, unsafe: bool) -> timedelta:
     """Read `--min-age`. Raises UsageError below one hour without `--unsafe-min-age`."""
-    from xcomctl.collect import LEAST_MIN_AGE
+    from xcomctl.mark import LEAST_MIN_AGE
 
     grace = _within_reach("--min-age", text)
     if grace < LEAST_MIN_AGE and not unsafe:
