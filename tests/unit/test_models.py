@@ -63,7 +63,6 @@ def test_an_address_needs_a_key() -> None:
         ("s3://b", Root("b", ""), "s3://b"),
         ("s3://b/", Root("b", ""), "s3://b"),
         ("s3://b/x", Root("b", "x/"), "s3://b/x"),
-        ("s3://conn@b/x/y//", Root("b", "x/y/"), "s3://b/x/y"),
     ],
 )
 def test_a_root_ends_in_one_slash_or_is_the_bucket(uri: str, expected: Root, shown: str) -> None:
