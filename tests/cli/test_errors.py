@@ -22,7 +22,7 @@ Worlds = Callable[..., World]
         (("--older-than", "30"), "'30' is not a duration", "write 30d for days or 30h for hours"),
         (("--older-than", "0d"), "--older-than 0d selects everything", "--older-than 30d"),
         (("--older-than", "-3d"), "'-3d' is not a duration", "write 30d, 12h or 90m"),
-        (("--older-than", "999999999d"), "--older-than 999999999d is too long ago", "write 30d"),
+        (("--older-than", "999999999d"), "--older-than 999999999d is too long ago", "--older-than 30d"),
         (("--since", "2999-01-01"), "'2999-01-01' lies in the future", "it is "),
         (("--since", "tomorrow"), "'tomorrow' is not a time", "write 2026-11-01"),
         (("--since", "1d", "--until", "2d"), "the times leave no room", "swap them"),
