@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -15,7 +14,6 @@ import pytest
 from tests.backend.golden import golden_cases, orders
 from tests.services.object_stores import empty_bucket, new_bucket, remove_bucket
 from xcomctl.demo.server import SeaweedFS
-from xcomctl_backend._codecs import plain_json
 from xcomctl_backend._exchange import Exchange, describe
 from xcomctl_backend._reference import Coordinates, Reference, object_key, quote_component
 from xcomctl_backend._s3 import S3Objects, default_client
@@ -64,7 +62,7 @@ def exchange(bucket: str, objects: S3Objects) -> Exchange:
 
 
 def _exchange(settings: Settings, objects: S3Objects) -> Exchange:
-    return Exchange(settings, objects, dump_json=plain_json, load_json=json.loads)
+    return Exchange(settings, objects)
 
 
 def _push(exchange: Exchange, value: object, where: Coordinates = WHERE) -> Reference:
@@ -79,7 +77,7 @@ def _keys(server: SeaweedFS, bucket: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "value", [BIG, list(range(1000)), "id,name\n" * 500, b"\x00\xff", {"__xcomctl__": 1}]
+    "value", [BIG, list(range(1000)), "id,name\n" * 500, b"\x00\xff", {"__xcomctl__": 1, "rows": "x" * 1024}]
 )
 def test_what_is_pushed_is_pulled(exchange: Exchange, value: object) -> None:
     """A value that went to S3 is pulled as it was."""
@@ -178,7 +176,7 @@ def test_a_missing_object_is_an_error(exchange: Exchange, objects: S3Objects) ->
 @pytest.mark.parametrize("payload", [b"[]", b"[1]"], ids=["size", "checksum"])
 def test_a_changed_object_is_an_error(exchange: Exchange, objects: S3Objects, payload: bytes) -> None:
     """An object of another size or checksum than the reference says is not decoded."""
-    reference = _push(exchange, {"__xcomctl__": 1})
+    reference = _push(exchange, BIG)
     small = Reference.to_payload(reference.bucket, reference.key, "json", b"[2]", type_name="list")
     objects.put(small.bucket, small.key, payload, content_type="application/json", metadata={})
     with pytest.raises(CorruptObjectError, match="is not what was written"):
@@ -197,9 +195,10 @@ def test_a_missing_bucket_is_not_a_missing_object(exchange: Exchange) -> None:
 def test_what_cannot_be_stored_leaves_nothing(exchange: Exchange, seaweed: SeaweedFS, bucket: str) -> None:
     """A value of an unknown type is an error that names the XCom, and no object is left."""
     with pytest.raises(
-        EncodingError, match=r"XCom sales_daily/.*/extract:return_value: a value of type dict cannot"
+        EncodingError,
+        match=r"XCom sales_daily/.*/extract:return_value: a value of type dict cannot be stored: it holds a object",
     ):
-        exchange.push({"rows": BIG, "bad": object()}, WHERE)
+        exchange.push({"rows": BIG, "frame": orders(), "bad": object()}, WHERE)
     assert _keys(seaweed, bucket) == []
 
 
