@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from tests.backend.golden import golden_cases, orders
-from tests.services.object_stores import empty_bucket, new_bucket, remove_bucket
+from tests.services.object_stores import MotoServer, empty_bucket, new_bucket, remove_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl_backend._exchange import Exchange, describe
 from xcomctl_backend._reference import Coordinates, Reference, object_key, quote_component
@@ -303,6 +304,81 @@ def test_large_objects_go_in_parts(exchange: Exchange, seaweed: SeaweedFS) -> No
         head = client.head_object(Bucket=reference.bucket, Key=reference.key)
     assert head["Metadata"]["xcomctl-sha256"] == reference.sha256
     assert "-" in head["ETag"]
+
+
+def test_settings_reach_the_store(moto_server: MotoServer) -> None:
+    """Encryption, storage class and tags are those of the settings, for small objects and for those sent in parts."""
+    moto_server.create_bucket("settings")
+    settings = Settings(
+        "settings",
+        "",
+        encryption="AES256",
+        storage_class="STANDARD_IA",
+        tags=(("team", "a b"),),
+        requester_pays=True,
+    )
+    options = {"write_options": settings.write_options, "request_options": settings.request_options}
+    with (
+        closing(S3Objects(moto_server.client, **options)) as objects,
+        closing(moto_server.client()) as client,
+    ):
+        exchange = Exchange(settings, objects)
+        for value in (BIG, b"x" * (65 << 20)):
+            reference = _push(exchange, value)
+            head = client.head_object(Bucket="settings", Key=reference.key)
+            tags = client.get_object_tagging(Bucket="settings", Key=reference.key)["TagSet"]
+            assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
+            assert tags == [{"Key": "team", "Value": "a b"}]
+            assert exchange.pull(reference.to_json()) == value
+
+
+class _BrokenOnce:
+    """A client whose first answer ends too early, as a connection does that breaks."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_object(self, **arguments: Any) -> Any:
+        self.asked += 1
+        answer = self._client.get_object(**arguments)
+        if self.asked == 1:
+            answer["Body"]._raw_stream.read(10)
+        return answer
+
+
+def _itself(client: Any) -> Any:
+    return client
+
+
+def test_a_connection_that_breaks_is_tried_again(seaweed: SeaweedFS, bucket: str) -> None:
+    """If an answer ends too early the object is asked for again, in memory and into a file."""
+    for value in (BIG, {"frame": orders()}):
+        broken = _BrokenOnce(seaweed.client())
+        with closing(S3Objects(partial(_itself, broken))) as objects:
+            exchange = _exchange(Settings(bucket, "x"), objects)
+            reference = _push(exchange, value)
+            assert list(exchange.pull(reference.to_json())) == list(value)
+        assert broken.asked == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_compression(compression: str, bucket: str, objects: S3Objects, seaweed: SeaweedFS) -> None:
+    """With gzip, JSON is stored smaller, and suffix, codec and content type say so; Parquet stays as it is."""
+    exchange = _exchange(Settings(bucket, "x", compression=compression), objects)
+    reference, frame = _push(exchange, BIG), _push(exchange, orders())
+    gzip = compression == "gzip"
+    assert (reference.codec, reference.key[-8:].partition(".")[2]) == (
+        ("json+gzip", "json.gz") if gzip else ("json", "json")
+    )
+    assert (reference.size < 2000, frame.codec) == (gzip, "parquet")
+    with closing(seaweed.client()) as client:
+        head = client.head_object(Bucket=bucket, Key=reference.key)
+    assert head["ContentType"] == ("application/gzip" if gzip else "application/json")
+    assert exchange.pull(reference.to_json()) == BIG
 
 
 def test_the_line_for_people() -> None:
