@@ -40,7 +40,7 @@ RELEASES = (
     # With the Amazon provider here, and without it elsewhere: both ways to an Airflow connection.
     Release("2.11.2", "2026-03-25", ("apache-airflow-providers-amazon", "pandas<3", "pyarrow", "polars")),
     Release("3.0.6", "2025-09-15", ("pandas", "pyarrow")),
-    Release("3.3.2", "2026-09-25", ("pandas", "pyarrow", "polars")),
+    Release("3.3.2", "2026-09-25", ("pandas", "pyarrow", "polars", "asyncpg")),
     # With store_value and load_value, and loops.
     Release("3.4.0b2", "2026-11-20", ("pandas", "pyarrow")),
 )
@@ -77,7 +77,7 @@ class AirflowEnvironment:
         done = subprocess.run(
             command,
             cwd=self.home,
-            env={**self._environment(), **settings},
+            env={**self.environment(), **settings},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -89,7 +89,8 @@ class AirflowEnvironment:
             )
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The variables of every process of this installation; of the person who runs the tests only what is harmless."""
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "TZ") if name in os.environ}
         return {
             **kept,
