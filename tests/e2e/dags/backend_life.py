@@ -96,8 +96,11 @@ else:
 
         @task
         def check_loop(*, ti):
-            pulled = ti.xcom_pull(task_ids="grow.add")
-            if len(pulled) != 1 + 3 * BIG or not isinstance(pulled, tuple):
-                raise ValueError(f"came back as {type(pulled)}")
+            # One value of each iteration.
+            pulled = list(ti.xcom_pull(task_ids="grow.add"))
+            if [len(one) for one in pulled] != [1 + (index + 1) * BIG for index in range(3)]:
+                raise ValueError("did not get what the iterations returned")
+            if not all(isinstance(one, tuple) for one in pulled):
+                raise ValueError("came back as other types")
 
         grow.loop(max_iterations=3) >> check_loop()
