@@ -1,5 +1,7 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
+from tests.services.command import xcomctl
+from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
 from tests.services.object_stores import aws_environment, moto_server, seaweed, seaweed_bucket
 from tests.services.postgres import postgres, postgres_database
@@ -9,6 +11,7 @@ __all__ = [
     "_restored_dumps",
     "_world_server",
     "aws_environment",
+    "deploy",
     "mariadb",
     "mariadb_database",
     "moto_server",
@@ -17,4 +20,5 @@ __all__ = [
     "seaweed",
     "seaweed_bucket",
     "world",
+    "xcomctl",
 ]

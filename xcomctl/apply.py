@@ -21,6 +21,9 @@ _ROWS_PER_TRANSACTION = 500
 _OBJECTS_PER_CHECK = 10_000
 """Objects that one reading of all rows clears for deletion: few enough to be gone within seconds of it."""
 
+_OBJECTS_PER_DELETION = 1_000
+"""Objects that are deleted before they are counted and reported: at most so many go unsaid if it is cut short."""
+
 _FAILURES_KEPT = 20
 
 
@@ -68,7 +71,8 @@ def apply_plan(
 ) -> None:
     """Execute `plan`, counting in `outcome`. Applying it again after a crash ends in the same state.
 
-    Raises SourceError or StoreError when a side fails: what was not yet asked again is not deleted.
+    Raises SourceError or StoreError when a side fails: what was not yet asked again is not deleted. What `report`
+    raises stops it, too, between two deletions that are both counted.
     """
     for actions in plan.batches("delete_row", _ROWS_PER_TRANSACTION):
         results = source.delete_rows([_target(action) for action in actions])
@@ -78,16 +82,23 @@ def apply_plan(
         return
     for actions in plan.batches("delete_object", _OBJECTS_PER_CHECK):
         objects = [_object(action) for action in actions]
-        referenced = still_referenced(objects, source, dialects, roots=roots, ignore_archives=ignore_archives)
+        referenced = still_referenced(
+            objects, source, dialects, roots=roots, ignore_archives=ignore_archives, report=report
+        )
         outcome.objects["referenced"] += len(referenced)
-        sizes = {one.address: one.size for one in objects}
-        for result in store.delete([one for one in objects if one.address not in referenced]):
-            outcome.objects[result.result] += 1
-            if result.result == "failed" and len(outcome.failures) < _FAILURES_KEPT:
-                outcome.failures.append(f"{result.address.uri}: {result.cause}")
-            if result.result == "deleted":
-                outcome.bytes_reclaimed += sizes[result.address]
-        report("objects deleted", len(actions))
+        doomed = [one for one in objects if one.address not in referenced]
+        for start in range(0, len(doomed), _OBJECTS_PER_DELETION):
+            _delete(doomed[start : start + _OBJECTS_PER_DELETION], store, outcome)
+            report("objects deleted", len(doomed[start : start + _OBJECTS_PER_DELETION]))
+
+
+def _delete(objects: Sequence[ObjectInfo], store: Store, outcome: Outcome) -> None:
+    for one, result in zip(objects, store.delete(objects), strict=True):
+        outcome.objects[result.result] += 1
+        if result.result == "failed" and len(outcome.failures) < _FAILURES_KEPT:
+            outcome.failures.append(f"{result.address.uri}: {result.cause}")
+        if result.result == "deleted":
+            outcome.bytes_reclaimed += one.size
 
 
 def still_referenced(
@@ -97,15 +108,20 @@ def still_referenced(
     *,
     roots: Sequence[Root],
     ignore_archives: bool,
+    report: Report = silent,
 ) -> set[ObjectAddress]:
-    """Which of the objects some row keeps now: by any reading, or by mentioning what is unique of the key."""
-    with Inventory(dialects, roots, search_whole_keys=True) as inventory:
+    """Which of the objects some row keeps now: by any reading, or by mentioning what is unique of the key.
+
+    An object outside of the roots cannot be asked for, and counts as kept.
+    """
+    with Inventory(dialects, roots, search_whole_keys=True, report=report) as inventory:
+        outside = {one.address for one in objects if not inventory.contains(one.address)}
         for root in inventory.roots:
             inventory.add_objects(root, [_batch([o for o in objects if root.contains(o.address)])])
         with source.snapshot() as snapshot:
             inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
         found = inventory.run("SELECT DISTINCT bucket, key FROM objects JOIN links USING (object_id)")
-    return {ObjectAddress(bucket, key) for bucket, key in found}
+    return outside | {ObjectAddress(bucket, key) for bucket, key in found}
 
 
 def _batch(objects: Sequence[ObjectInfo]) -> Any:

@@ -19,7 +19,7 @@ from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.metadata.interface import Snapshot, Source
 from xcomctl.models import Root
 from xcomctl.plan import Plan
-from xcomctl.policy import Policy
+from xcomctl.policy import Policy, glob_pattern
 from xcomctl.stores.interface import Store
 from xcomctl.units import exact_duration
 
@@ -168,8 +168,9 @@ def require_dag(inventory: Inventory, glob: str | None, known_dags: set[str]) ->
         inventory.sql.executemany("INSERT INTO known_dags VALUES (?)", [(dag,) for dag in sorted(known_dags)])
     found = count(
         inventory,
-        "SELECT count(*) FROM (SELECT dag_id FROM known_dags UNION SELECT dag_id FROM objects) WHERE dag_id GLOB $glob",
-        {"glob": glob},
+        "SELECT count(*) FROM (SELECT dag_id FROM known_dags UNION SELECT dag_id FROM objects)"
+        " WHERE regexp_full_match(dag_id, $glob)",
+        {"glob": glob_pattern(glob)},
     )
     if not found:
         raise UsageError(

@@ -6,6 +6,7 @@ that a copied command line cannot carry a blanket yes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -22,6 +23,8 @@ ACTIVE_DEPLOYMENT = timedelta(days=7)
 
 MOST_SKEW = timedelta(minutes=5)
 
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
+
 GUARD_IDS = ("empty_database", "cross_match", "unknown_dags", "replica", "clock_skew")
 
 
@@ -37,9 +40,9 @@ def judge(
 ) -> tuple[Guard, ...]:
     """Check a classified inventory. `accepted` holds `id=value` words of the user.
 
-    Raises UsageError if such a word names no guard.
+    Raises UsageError if such a word is no acceptance.
     """
-    words = dict(_acceptance(word) for word in accepted)
+    words = acceptances(accepted)
     guards = [
         _empty_database(inventory, deletes_orphans),
         _cross_match(inventory, deletes_orphans),
@@ -56,19 +59,26 @@ def judge(
         ),
     ]
     return tuple(
-        Guard(g.id, True, g.value, g.limit, g.cause) if not g.ok and words.get(g.id) == f"{g.value:g}" else g
+        Guard(g.id, True, g.value, g.limit, g.cause) if not g.ok and words.get(g.id) == g.value else g
         for g in guards
     )
 
 
-def _acceptance(word: str) -> tuple[str, str]:
-    name, _, value = word.partition("=")
-    if name not in GUARD_IDS or not value:
-        raise UsageError(
-            f"--accept {word!r} is not GUARD=VALUE",
-            hint=f"guards are {', '.join(GUARD_IDS)}; the refusal says the value",
-        )
-    return name, value
+def acceptances(words: Sequence[str]) -> dict[str, float]:
+    """Read the `id=value` words of the user. Raises UsageError for what is none, or contradicts another one."""
+    accepted: dict[str, float] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in GUARD_IDS or not _NUMBER.fullmatch(value):
+            raise UsageError(
+                f"--accept {word!r} is not GUARD=VALUE",
+                hint=f"guards are {', '.join(GUARD_IDS)}; the refusal says the value",
+            )
+        if accepted.setdefault(name, float(value)) != float(value):
+            raise UsageError(
+                f"--accept names two values for {name}", hint="give the one that the refusal says"
+            )
+    return accepted
 
 
 def _empty_database(inventory: Inventory, deletes_orphans: bool) -> Guard:
@@ -103,7 +113,9 @@ def _cross_match(inventory: Inventory, deletes_orphans: bool) -> Guard:
         share,
         LEAST_MATCH,
         f"of {referring} references under the stores, {present} match an object:"
-        " this may be the wrong database or the wrong store",
+        " this may be the wrong database or the wrong store"
+        if referring
+        else "no row references anything under the stores: this may be the wrong database or the wrong store",
     )
 
 

@@ -15,11 +15,12 @@ from itertools import count, islice
 from typing import Literal, TypeVar
 
 from xcomctl.dialects.interface import Dialects, Reference
+from xcomctl.dialects.whole_value import whole_references
 from xcomctl.errors import NotFoundError, StoreError
 from xcomctl.metadata.interface import Selection, SortField, Source
 from xcomctl.models import ObjectAddress, Root, Row
 from xcomctl.stores.interface import ObjectInfo, StoreErrorInfo
-from xcomctl.values import Json, Null, Pickled, decode, layers
+from xcomctl.values import Json, Null, Pickled, decode
 
 _BATCH = 200
 """Rows that are looked at together; their objects are asked for in parallel."""
@@ -155,10 +156,13 @@ class Listing:
 
     def _entries(self, rows: Iterator[Row]) -> Iterator[Entry]:
         while batch := list(islice(rows, _BATCH)):
-            references = [own_reference(row.raw, self._dialects, self._roots) for row in batch]
+            references = [self._own_reference(row) for row in batch]
             found = self._find(references)
             for row, reference, (address, info) in zip(batch, references, found, strict=True):
                 yield _entry(row, reference, address, info)
+
+    def _own_reference(self, row: Row) -> Reference | None:
+        return next(iter(whole_references(row.raw, self._dialects, self._roots)), None)
 
     def _find(self, references: Sequence[Reference | None]) -> list[_Found]:
         """Where each reference's object is and what the store says of it, asking only where that tells something."""
@@ -200,26 +204,6 @@ class Listing:
             # A store that answers nothing is not asked again, batch after batch, until every time-out has passed.
             self._stat_many = None
         return infos
-
-
-def own_reference(raw: bytes | None, dialects: Dialects, roots: Sequence[Root]) -> Reference | None:
-    """The reference that a stored value consists of; None for a value that is not one, whatever it mentions."""
-    references = dialects.references(raw, roots)
-    value = decode(raw)
-    if not references or not isinstance(value, Json):
-        return None
-    for layer in layers(value.value):
-        for reference in references:
-            if isinstance(layer, str) and reference.text == layer:
-                return reference
-            # A dict that merely mentions a URL is a value of its own.
-            if (
-                isinstance(layer, dict)
-                and reference.confidence != "ambiguous"
-                and reference.text in layer.values()
-            ):
-                return reference
-    return None
 
 
 def _is_open(reference: Reference) -> bool:

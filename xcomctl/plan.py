@@ -39,7 +39,7 @@ class Guard:
     @property
     def acceptance(self) -> str:
         """What `--accept` takes to overrule this guard: its id and the exact value."""
-        return f"{self.id}={self.value:g}"
+        return f"{self.id}={int(self.value) if self.value == int(self.value) else self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,11 @@ class Plan:
         for entry in pc.value_counts(self.actions["action"]).to_pylist():
             counts[entry["values"]] = entry["counts"]
         return counts
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return bool(self.actions.num_rows == 0)
 
     def batches(self, action: ActionKind, size: int) -> Iterator[list[dict[str, Any]]]:
         """The actions of one kind with all their columns, at most `size` at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,12 +48,14 @@ class Policy:
         parameters: dict[str, object] = {"kept": self.runs_kept, "now": at}
         reason = "'expired: beyond the newest ' || $kept || ' finished runs of ' || w.dag_id"
         if self.older_than is not None:
-            conditions.append(f"{age} < $cutoff")
+            # A row whose time cannot be read is of unknown age, whatever the age of its run.
+            conditions.append(f"w.written_at IS NOT NULL AND {age} < $cutoff")
             parameters["cutoff"] = at - self.older_than
-            reason = f"'expired: ' || format('{{:.1f}}', epoch($now - {age}) / 86400) || 'd > {exact_duration(self.older_than)}'"
+            days = f"format('{{:.1f}}', epoch($now - {age}) / 86400)"
+            reason = f"'expired: ' || {days} || 'd > {exact_duration(self.older_than)}'"
         if self.dag is not None:
-            conditions.append("w.dag_id GLOB $dag")
-            parameters["dag"] = self.dag
+            conditions.append("regexp_full_match(w.dag_id, $dag)")
+            parameters["dag"] = glob_pattern(self.dag)
         sql = f"""
             WITH runs AS (
                 SELECT dag_id, run_id, max(run_at) AS run_at FROM rows
@@ -70,3 +73,44 @@ class Policy:
             WHERE {" AND ".join(conditions)}
         """  # noqa: S608 - built from constants; every value is a parameter
         return sql, parameters
+
+
+_SET = re.compile(r"\[(!?)(\]?[^\]]*)\]")
+
+
+def glob_pattern(glob: str) -> str:
+    """A glob as `fnmatch` understands it, as a regular expression of RE2 for the whole text.
+
+    DuckDB's own GLOB compares bytes: `[é]` would also match half of `ñ`, and so another DAG.
+    """
+    pattern, position = "(?s)", 0
+    while position < len(glob):
+        character = glob[position]
+        found = _SET.match(glob, position)
+        if found is not None:
+            pattern += _set_pattern(found[2], negated=bool(found[1]))
+            position = found.end()
+            continue
+        pattern += {"*": ".*", "?": "."}.get(character) or _exactly(character)
+        position += 1
+    return pattern
+
+
+def _set_pattern(members: str, *, negated: bool) -> str:
+    parts, position = "", 0
+    while position < len(members):
+        first = last = members[position]
+        position += 1
+        if members[position : position + 1] == "-" and position + 1 < len(members):
+            last = members[position + 1]
+            position += 2
+        # A range that runs backwards holds nothing.
+        if first <= last:
+            parts += f"{_exactly(first)}-{_exactly(last)}"
+    if not parts:
+        return "." if negated else r"[^\x{0}-\x{10FFFF}]"
+    return f"[{'^' if negated else ''}{parts}]"
+
+
+def _exactly(character: str) -> str:
+    return f"\\x{{{ord(character):X}}}"

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from xcomctl import values
 from xcomctl.codecs.interface import Payload, Preview, PreviewOptions
-from xcomctl.dialects.interface import Claim, Dialects, Reference
+from xcomctl.dialects.interface import Claim, Dialects, Reference, certainty
+from xcomctl.dialects.whole_value import whole_references
 from xcomctl.errors import NotFoundError, StoreError, UsageError
 from xcomctl.metadata.interface import Source
 from xcomctl.models import ObjectAddress, Root, Row
 from xcomctl.naming import row_named, short_id_in
 from xcomctl.stores.interface import ObjectInfo, Store
 
-_CERTAINTY = {"exact": 0, "configured": 1, "ambiguous": 2}
 _URI_SCHEMES = ("s3://", "s3a://", "s3n://")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 
@@ -192,7 +190,7 @@ def _read_reference(text: str, access: Access) -> Reference | None:
     """The likeliest reading of what a user pasted: a reference string, or the JSON of a value as it is stored."""
     if text[:1] in ("{", '"'):
         read = access.dialects.references(text.encode(), access.roots)
-        return min(read, key=_rank, default=None)
+        return max(read, key=certainty, default=None)
     return access.dialects.reference_of(text, access.roots)
 
 
@@ -219,7 +217,7 @@ def _existing(reference: Reference | None, access: Access) -> Found | None:
 def _of_row(row: Row, access: Access) -> Found:
     """The row with the object that its value points to, or with its inline value."""
     read = access.dialects.references(row.raw, access.roots)
-    whole = sorted(_of_whole_value(row.raw, read, access), key=_rank)
+    whole = whole_references(row.raw, access.dialects, access.roots)
     notes: list[str] = []
     for reference in whole:
         try:
@@ -237,28 +235,6 @@ def _of_row(row: Row, access: Access) -> Found:
     notes += [_ambiguity(reference) for reference in whole if not notes]
     held = tuple(reference for reference in read if reference not in whole)
     return Found(row.ref, row, held=held, notes=tuple(dict.fromkeys(notes)))
-
-
-def _of_whole_value(raw: bytes | None, read: Sequence[Reference], access: Access) -> list[Reference]:
-    """Those of the references in a value that are the value itself, not something inside it."""
-    decoded = values.decode(raw)
-    if not read or not isinstance(decoded, values.Json):
-        return []
-    layers = list(values.layers(decoded.value))
-    texts = {layer.strip() for layer in layers if isinstance(layer, str)}
-    whole = [reference for reference in read if reference.text in texts]
-    if isinstance(layers[-1], dict):
-        inside = [member for part in layers[-1].values() for member in _references_in(part, access)]
-        whole += [reference for reference in read if reference not in inside and reference not in whole]
-    return whole
-
-
-def _references_in(part: Any, access: Access) -> list[Reference]:
-    return access.dialects.references(json.dumps(part).encode(), access.roots)
-
-
-def _rank(reference: Reference) -> int:
-    return _CERTAINTY[reference.confidence]
 
 
 def _uris(reference: Reference) -> str:

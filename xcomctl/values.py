@@ -15,7 +15,8 @@ from typing import Any
 _MAX_LAYERS = 4
 """A JSON string that holds JSON is opened at most this often; three is the most that Airflow was seen to write."""
 
-_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/]))')
+_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +98,4 @@ def search_text(raw: bytes | None) -> str:
 
 def _unescape(match: re.Match[str]) -> str:
     code, plain = match.groups()
-    return chr(int(code, 16)) if code else plain
+    return chr(int(code, 16)) if code else _CONTROLS.get(plain, plain)

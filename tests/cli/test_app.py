@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import COMMAND, Command
+from tests.services.command import COMMAND, Command
 from tests.services.worlds import World
 from xcomctl import __version__, errors
 from xcomctl.cli.app import EXIT_CODES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.command import Command
+from tests.services.command import Command
 
 FILE = """
 db = "postgresql://airflow:hush@db/airflow?sslpassword=hush"

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.processes import free_port
 from tests.services.worlds import World
 

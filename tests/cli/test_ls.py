@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.worlds import World
 
 Worlds = Callable[..., World]
@@ -197,7 +197,7 @@ def test_the_largest_of_all_come_first_with_a_limit(xcomctl: Command, world: Wor
     done = xcomctl("ls", "--sort", "size", "--limit", "2", "-o", "json", "--db", there.db_url)
     largest = sorted((len(there.payload(key)) for key in there.keys), reverse=True)
     assert [record["size"] for record in json.loads(done.stdout)] == largest[:2]
-    assert "note: only 2 are shown, there are more\n" in done.stderr
+    assert "note: there are more than the 2 shown\n" in done.stderr
 
 
 def test_min_size_asks_the_store_and_tells_what_it_cannot_know(xcomctl: Command, world: Worlds) -> None:
@@ -225,7 +225,7 @@ def test_the_default_limit_is_told_when_it_cuts(xcomctl: Command, world: Worlds)
     quiet = xcomctl("ls", "--no-stat", "--db", url, "-q")
     assert (done.code, len(done.stdout.splitlines())) == (0, 51)
     assert done.stderr == (
-        "note: only 50 are shown, there are more\nhint: --limit 0 for all, or narrow it down\n"
+        "note: there are more than the 50 shown\nhint: --limit 0 for all, or narrow it down\n"
     )
     assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
 

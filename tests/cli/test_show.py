@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.object_stores import MotoServer, point_to
 from tests.services.processes import free_port
 from tests.services.worlds import WORLDS, World
@@ -162,7 +162,7 @@ def test_frame_as_json(xcomctl: Command, world: Callable[..., World]) -> None:
         "key": "return_value",
         "try_number": None,
         "written_at": document["written_at"],
-        "lives": "object",
+        "lives": "s3",
         "dialect": document["dialect"],
         "last_modified": document["last_modified"],
         "size": len(here.payload(key)),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.command import Command
+from tests.services.command import Command
 from tests.services.worlds import BUCKET_WORLDS, World
 from xcomctl.cli.options import ConnectionOptions
 from xcomctl.codecs.interface import PreviewOptions

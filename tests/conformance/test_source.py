@@ -113,7 +113,7 @@ def test_a_run_without_a_logical_date_is_dated_by_run_after(
 
 def test_a_value_reads_back_as_json(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """Whatever type a column turned a JSON value into, `raw` is JSON again; JSON null is not SQL NULL."""
-    values = [
+    values: list[Any] = [
         42,
         -7,
         1.5,

@@ -1,4 +1,7 @@
-"""What every object store must do, asked of real servers: SeaweedFS, and moto's, which keeps any key."""
+"""What every object store must do, asked of real servers: SeaweedFS, and moto's, which keeps any key.
+
+Also of moto's server through the proxy that injects faults into other tests, here without a fault.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.services.object_stores import ObjectServer, new_bucket, point_to, remove_bucket
+from tests.services.faulty_store import faulty_server
+from tests.services.object_stores import MotoServer, ObjectServer, new_bucket, point_to, remove_bucket
 from tests.services.processes import free_port
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import NotFoundError, StoreError
@@ -74,7 +78,14 @@ class Bench:
         remove_bucket(self.server, self.bucket)
 
 
-@pytest.fixture(params=["seaweed", "moto_server"])
+@pytest.fixture
+def server_without_faults(moto_server: MotoServer) -> Iterator[MotoServer]:
+    """The server into which other tests inject faults, without any."""
+    with faulty_server(moto_server) as server:
+        yield server
+
+
+@pytest.fixture(params=["seaweed", "moto_server", "server_without_faults"])
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """The store under test on each server."""
     server = request.getfixturevalue(request.param)

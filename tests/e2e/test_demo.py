@@ -3,16 +3,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from tests.cli.command import Command
+from tests.services.command import Command
 
 
-def test_the_tour_shows_everything_and_leaves_nothing(xcomctl: Command) -> None:
+def test_the_tour_shows_everything_and_leaves_nothing(xcomctl: Command, tmp_path: Path) -> None:
     """`xcomctl demo` ends well, tells orphaned, dangling, recent and foreign apart, and removes all that it made."""
-    before = set(Path(tempfile.gettempdir()).glob("xcomctl-*"))
-    result = xcomctl("demo")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    result = xcomctl("demo", env={"TMPDIR": str(scratch)})
     assert (result.code, result.stderr.count("error:")) == (0, 0), result.stderr
     for line in (
         "pandas.DataFrame: ",
@@ -29,7 +29,7 @@ def test_the_tour_shows_everything_and_leaves_nothing(xcomctl: Command) -> None:
         ["unresolved", "0"],
         ["foreign", "1"],
     ]
-    assert set(Path(tempfile.gettempdir()).glob("xcomctl-*")) - before == set()
+    assert list(scratch.iterdir()) == []
 
 
 def test_kept_world_can_be_used_with_the_exports_it_prints(xcomctl: Command) -> None:

@@ -40,8 +40,8 @@ class MariaDBServer:
         self._execute(f"DROP DATABASE IF EXISTS {name}")
 
     def _execute(self, statement: str) -> None:
-        engine = sqlalchemy.create_engine(self.url("mysql"), poolclass=sqlalchemy.pool.NullPool)
-        with engine.connect() as connection:
+        engine = sqlalchemy.create_engine(self.url("mysql"), poolclass=sqlalchemy.pool.NullPool, future=True)
+        with engine.begin() as connection:
             connection.execute(sqlalchemy.text(statement))
         engine.dispose()
 

@@ -75,6 +75,20 @@ def remove_bucket(server: ObjectServer, name: str) -> None:
         client.delete_bucket(Bucket=name)
 
 
+@contextmanager
+def buckets(server: ObjectServer, *names: str) -> Iterator[None]:
+    """Empty buckets of these names, removed at the end with all that is in them."""
+    with closing(server.client()) as client:
+        for name in names:
+            client.create_bucket(Bucket=name)
+        try:
+            yield
+        finally:
+            for name in names:
+                empty_bucket(client, name)
+                client.delete_bucket(Bucket=name)
+
+
 def empty_bucket(client: S3Client, name: str) -> None:
     """Delete every object of a bucket."""
     while keys := [item["Key"] for item in client.list_objects_v2(Bucket=name).get("Contents", [])]:

@@ -7,6 +7,8 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.unit.memory import MemoryStore
+from tests.services.faulty_store import faulty_server
+from tests.services.object_stores import MotoServer, buckets, point_to
 from xcomctl.codecs.interface import (
     FramePreview,
     Payload,
@@ -29,12 +32,27 @@ from xcomctl.errors import StoreError, UnreadableError, XcomctlError
 from xcomctl.models import ObjectAddress
 from xcomctl.render.previews import preview_document
 from xcomctl.stores.reader import ObjectReader
+from xcomctl.stores.s3 import S3Settings, S3Store
 
 CORPUS = Path(__file__).parent.parent / "corpus" / "payloads"
 CASES: list[dict[str, Any]] = json.loads((CORPUS / "expected.json").read_text())
 
 
-ADDRESS = ObjectAddress("bucket", "payload")
+ADDRESS = ObjectAddress("payloads", "payload")
+
+
+@pytest.fixture(scope="module")
+def _bucket(moto_server: MotoServer) -> Iterator[None]:
+    """The bucket in which each test writes its payload anew."""
+    with buckets(moto_server, ADDRESS.bucket):
+        yield
+
+
+@pytest.fixture
+def server(moto_server: MotoServer, _bucket: None, monkeypatch: pytest.MonkeyPatch) -> MotoServer:
+    """An S3 server with that bucket."""
+    point_to(monkeypatch, moto_server)
+    return moto_server
 
 
 def _examine_bytes(content: bytes, name: str = "", options: PreviewOptions | None = None) -> Examined:
@@ -42,13 +60,16 @@ def _examine_bytes(content: bytes, name: str = "", options: PreviewOptions | Non
 
 
 def _examine_object(
-    content: bytes, name: str = "", options: PreviewOptions | None = None, *, fails_after: int | None = None
+    server: MotoServer, content: bytes, name: str = "", options: PreviewOptions | None = None
 ) -> tuple[Examined, int]:
-    store = MemoryStore({ADDRESS.uri: content}, fails_after=fails_after)
-    reader = ObjectReader(store, ADDRESS, len(content))
-    with io.BufferedReader(reader) as stream:
-        examined = examine(Payload(stream, len(content), name), options or PreviewOptions())
-        return examined, reader.bytes_fetched
+    """What is found in an object with this content, and how many bytes of it were fetched."""
+    with closing(server.client()) as client:
+        client.put_object(Bucket=ADDRESS.bucket, Key=ADDRESS.key, Body=content)
+    with closing(S3Store(S3Settings(endpoint_url=server.endpoint_url))) as store:
+        reader = ObjectReader(store, ADDRESS, len(content))
+        with io.BufferedReader(reader) as stream:
+            examined = examine(Payload(stream, len(content), name), options or PreviewOptions())
+            return examined, reader.bytes_fetched
 
 
 def _parquet_of(table: pa.Table, **options: Any) -> bytes:
@@ -102,10 +123,10 @@ def test_pickles_are_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert set(sys.modules) - before == set()
 
 
-def test_pickle_work_is_bounded() -> None:
+def test_pickle_work_is_bounded(server: MotoServer) -> None:
     """Of a pickle of many megabytes only the first MiB is fetched and looked at."""
     content = b"\x80\x04(" + b"K\x01" * (8 << 20) + b"l."
-    examined, fetched = _examine_object(content)
+    examined, fetched = _examine_object(server, content)
     assert isinstance(examined.preview, PicklePreview)
     assert examined.preview.truncated
     assert fetched <= 2 << 20
@@ -128,7 +149,7 @@ def test_cut_pickles_never_fail() -> None:
         assert shown.truncated
 
 
-def test_parquet_head_fetches_little() -> None:
+def test_parquet_head_fetches_little(server: MotoServer) -> None:
     """The head of a Parquet file of some 30 MB in several row groups takes less than 5 % of its bytes."""
     rows = 1_300_000
     generator = pa.array([(index * 2654435761) % 4294967296 for index in range(rows)], pa.int64())
@@ -137,21 +158,21 @@ def test_parquet_head_fetches_little() -> None:
     )
     content = _parquet_of(table, row_group_size=20_000, compression="snappy", use_dictionary=False)
     assert len(content) > 25_000_000
-    examined, fetched = _examine_object(content, "frame.parquet")
+    examined, fetched = _examine_object(server, content, "frame.parquet")
     assert isinstance(examined.preview, FramePreview)
     assert examined.preview.rows == rows
     assert examined.preview.head[1] == (1, 2654435761, 2654435761, 2654435761)
     assert fetched < len(content) * 0.05
 
 
-def test_parquet_columns_fetch_less() -> None:
+def test_parquet_columns_fetch_less(server: MotoServer) -> None:
     """Columns that are not shown are not fetched."""
     wide = pa.array([f"{index * 2654435761 % 4294967296:0200d}" for index in range(20_000)])
     content = _parquet_of(
         pa.table({"id": range(20_000), "wide": wide}), compression="none", use_dictionary=False
     )
-    _, everything = _examine_object(content)
-    examined, fetched = _examine_object(content, options=PreviewOptions(columns=("id",)))
+    _, everything = _examine_object(server, content)
+    examined, fetched = _examine_object(server, content, options=PreviewOptions(columns=("id",)))
     assert isinstance(examined.preview, FramePreview)
     assert examined.preview.head_columns == ("id",)
     assert fetched < everything
@@ -174,7 +195,7 @@ def test_head_over_several_row_groups(describe: bool) -> None:
     assert [row[0] for row in examined.preview.head] == list(range(25))
 
 
-def test_large_serialised_frame_is_not_read_whole() -> None:
+def test_large_serialised_frame_is_not_read_whole(server: MotoServer) -> None:
     """Of a DataFrame that Airflow wrote as hex digits in 60 MB of JSON, a few percent are fetched."""
     rows = 1_000_000
     values = pa.array([(index * 2654435761) % 4294967296 for index in range(rows)], pa.int64())
@@ -184,7 +205,7 @@ def test_large_serialised_frame_is_not_read_whole() -> None:
     content = json.dumps(
         {"__classname__": "pandas.DataFrame", "__version__": 1, "__data__": digits.hex().upper()}
     ).encode()
-    examined, fetched = _examine_object(content)
+    examined, fetched = _examine_object(server, content)
     assert isinstance(examined.preview, FramePreview)
     assert (examined.codec, examined.preview.kind, examined.preview.rows) == (
         "json",
@@ -209,10 +230,10 @@ def test_large_serialised_frame_in_gzip() -> None:
     assert (examined.compression, examined.preview.rows) == (("gzip",), 3_000_000)
 
 
-def test_large_json_shows_its_beginning() -> None:
+def test_large_json_shows_its_beginning(server: MotoServer) -> None:
     """A JSON document above 16 MiB is not read whole: its beginning is shown as text, and a note says so."""
     content = b'{"numbers": [' + b"1234567, " * (2 << 20) + b"0]}"
-    examined, fetched = _examine_object(content, "big.json")
+    examined, fetched = _examine_object(server, content, "big.json")
     assert isinstance(examined.preview, TextPreview)
     assert examined.preview.text.startswith('{"numbers": [1234567,')
     assert (examined.codec, examined.preview.truncated) == ("json", True)
@@ -226,10 +247,10 @@ def test_long_string_is_json() -> None:
     assert examined.preview == TreePreview("0123456789abcdef" * 20_000)
 
 
-def test_csv_head_fetches_one_block() -> None:
+def test_csv_head_fetches_one_block(server: MotoServer) -> None:
     """The head of a large CSV takes its first block."""
     content = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(1_000_000))
-    examined, fetched = _examine_object(content, "frame.csv")
+    examined, fetched = _examine_object(server, content, "frame.csv")
     assert isinstance(examined.preview, FramePreview)
     assert (examined.preview.rows, examined.preview.head[9]) == (None, (9, "name 9"))
     assert fetched < 256 << 10
@@ -246,10 +267,10 @@ def test_csv_describe_counts_all_rows() -> None:
     }  # fmt: skip
 
 
-def test_text_stops_after_its_lines() -> None:
+def test_text_stops_after_its_lines(server: MotoServer) -> None:
     """A text of one endless line, and one of many lines, are read no further than what is shown."""
     for content in (b"x" * (64 << 20), b"some words of a log\n" * (1 << 20)):
-        examined, fetched = _examine_object(content)
+        examined, fetched = _examine_object(server, content)
         assert isinstance(examined.preview, TextPreview)
         assert examined.preview.truncated
         assert fetched <= 4 << 20
@@ -272,7 +293,7 @@ def test_packed_parquet_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("kind", ["parquet", "csv", "json", "text", "pickle"])
-def test_lost_connection_is_no_corrupt_payload(kind: str, compressed: bool) -> None:
+def test_lost_connection_is_no_corrupt_payload(kind: str, compressed: bool, server: MotoServer) -> None:
     """An error of the store while a payload is read stays that error, whichever library was reading."""
     values = [f"{index * 2654435761:012d}" for index in range(200_000)]
     content = {
@@ -284,9 +305,10 @@ def test_lost_connection_is_no_corrupt_payload(kind: str, compressed: bool) -> N
     }[kind]
     stored = gzip.compress(content, 1) if compressed else content
     options = PreviewOptions(head=100_000, describe=True)
-    with pytest.raises(StoreError) as caught:
-        _examine_object(stored, f"payload.{kind}", options, fails_after=140_000)
-    assert str(caught.value) == "the connection was lost"
+    with faulty_server(server, breaks_after=140_000) as broken:
+        with pytest.raises(StoreError) as caught:
+            _examine_object(broken, stored, f"payload.{kind}", options)
+        assert str(caught.value) == f"the connection to {broken.endpoint_url} broke over {ADDRESS.uri}"
 
 
 def test_text_codec_says_that_it_guessed() -> None:

@@ -1,124 +1,113 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime, timezone
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.memory import MemoryStore
+from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
+from tests.services.faulty_store import faulty_server
+from tests.services.object_stores import MotoServer, buckets, point_to
 from xcomctl.codecs.interface import PreviewOptions, TreePreview
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, StoreError, UsageError
-from xcomctl.metadata.interface import RowOutcome, RowTarget, Selection, Snapshot, SortField, SourceInfo
-from xcomctl.models import Root, Row
+from xcomctl.metadata.database import DatabaseSource
+from xcomctl.metadata.interface import Selection
+from xcomctl.models import ObjectAddress, Root
 from xcomctl.naming import Name, readings
 from xcomctl.preview import Found, find, preview, stored_bytes
+from xcomctl.stores.s3 import S3Settings, S3Store
 
 UUID = "51bf3946-dfc4-4801-8406-2b278fa739d5"
 COMMON_IO = f"s3://aws_default@xcoms/base/etl/run_1/load/{UUID}"
+OBJECT = f"s3://xcoms/base/etl/run_1/load/{UUID}"
 NAIVE = f"xcom_s3://data_dat_{UUID}"
 OWN = {"__xcomctl__": 1, "uri": "s3://xcoms/ours/etl/x.json", "codec": "json", "size": 9, "sha256": "0" * 64}
 
-
-class Rows:
-    """A source whose rows are in memory, newest first."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
-
-    def rows(
-        self,
-        selection: Selection,
-        *,
-        sort: SortField = "written_at",
-        descending: bool = True,
-        limit: int | None = None,
-    ) -> Iterator[Row]:
-        """Rows by globs."""
-        for row in self._rows[:limit]:
-            pairs = (
-                (selection.dag, row.dag_id),
-                (selection.run, row.run_id),
-                (selection.task, row.task_id),
-                (selection.key, row.key),
-            )
-            if (
-                all(glob is None or fnmatchcase(text or "", glob) for glob, text in pairs)
-                and selection.map_index in (None, row.map_index)
-                and (selection.all_attempts or not row.superseded)
-            ):
-                yield row
-
-    def run_ids(self, dag_id: str, *, limit: int = 20) -> list[str]:
-        """Runs, newest first."""
-        return list(dict.fromkeys(row.run_id or "" for row in self._rows if row.dag_id == dag_id))[:limit]
-
-    def row_by_short_id(self, short_id: str) -> Row | None:
-        """By looking at all."""
-        return next((row for row in self._rows if row.short_id == short_id), None)
-
-    def dag_ids(self) -> set[str]:
-        """Of all rows."""
-        return {row.dag_id or "" for row in self._rows}
-
-    def info(self) -> SourceInfo:
-        """Never asked for."""
-        raise NotImplementedError
-
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Never asked for."""
-        raise NotImplementedError
-
-    def delete_rows(self, targets: Sequence[RowTarget]) -> list[RowOutcome]:
-        """Never asked for."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing is open."""
+one_shape = pytest.mark.parametrize("airflow", ["airflow-3"], indirect=True)
+"""For what does not depend on how a generation stores values."""
 
 
 class Parts:
     """What `show` may ask for; it fails where something is asked for that is not given."""
 
     def __init__(
-        self, rows: Sequence[Row] = (), store: MemoryStore | None = None, roots: Sequence[str] = ()
+        self, source: DatabaseSource | None = None, store: S3Store | None = None, roots: Sequence[str] = ()
     ) -> None:
-        self._rows = rows
+        self._source = source
         self._store = store
         self.dialects = DialectRegistry()
         self.roots = [Root.parse(root) for root in roots]
 
     @property
-    def source(self) -> Rows:
-        """The rows, if there are any."""
-        assert self._rows, "no database is needed for this"
-        return Rows(self._rows)
+    def source(self) -> DatabaseSource:
+        """The database, if there is one."""
+        assert self._source is not None, "no database is needed for this"
+        return self._source
 
     @property
-    def store(self) -> MemoryStore:
+    def store(self) -> S3Store:
         """The store, if there is one."""
         assert self._store is not None, "no store is needed for this"
         return self._store
 
 
-def _row(value: Any, **fields: Any) -> Row:
-    known: dict[str, Any] = {
-        "table": "xcom",
-        "row_key": json.dumps(fields, sort_keys=True),
-        "dag_run_id": 7,
-        "dag_id": "etl",
-        "run_id": "run_1",
-        "task_id": "load",
-        "map_index": -1,
-        "key": "return_value",
-        "written_at": datetime(2026, 11, 1, tzinfo=timezone.utc),
-        "raw": value if value is None or isinstance(value, bytes) else json.dumps(value).encode(),
-    }
-    return Row(**{**known, **fields})
+@pytest.fixture(params=SHAPES)
+def airflow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AirflowDatabase]:
+    """An empty metadata database of each generation."""
+    with AirflowDatabase(f"sqlite:///{tmp_path / 'airflow.db'}", request.param) as database:
+        yield database.create()
+
+
+@pytest.fixture
+def source(airflow: AirflowDatabase) -> Iterator[DatabaseSource]:
+    """The source on that database."""
+    with closing(DatabaseSource(airflow.url)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def _buckets(moto_server: MotoServer) -> Iterator[None]:
+    """Buckets that the references of these tests name."""
+    with buckets(moto_server, "xcoms", "first", "second", "lake"):
+        yield
+
+
+@pytest.fixture
+def server(moto_server: MotoServer, _buckets: None, monkeypatch: pytest.MonkeyPatch) -> MotoServer:
+    """An S3 server with those buckets, empty."""
+    point_to(monkeypatch, moto_server)
+    return moto_server
+
+
+Put = Callable[[str, bytes], None]
+
+
+@pytest.fixture
+def put(server: MotoServer) -> Iterator[Put]:
+    """Writes an object at a URI, for the time of the test."""
+    written: list[ObjectAddress] = []
+    with closing(server.client()) as client:
+
+        def put(uri: str, body: bytes) -> None:
+            address = ObjectAddress.parse(uri)
+            client.put_object(Bucket=address.bucket, Key=address.key, Body=body)
+            written.append(address)
+
+        yield put
+        for address in written:
+            client.delete_object(Bucket=address.bucket, Key=address.key)
+
+
+@pytest.fixture
+def store(server: MotoServer) -> Iterator[S3Store]:
+    """The store on that server, which connects when it is first asked."""
+    with closing(S3Store(S3Settings())) as opened:
+        yield opened
 
 
 def _value(found: Found) -> Any:
@@ -158,160 +147,217 @@ def test_readings(ref: str, names: list[Name]) -> None:
     assert list(readings(ref)) == names
 
 
-def test_row_with_any_key() -> None:
+def test_row_with_any_key(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """A key with slashes, colons and wildcards names its row, and no other."""
-    for key in ("a/b:c", "path/with é key?#", "*", "k[1]", "a b"):
-        row = _row(1, key=key)
-        decoy = _row(2, key="a/b/c")
-        assert find(f"etl/run_1/load:{key}", Parts([decoy, row])).row == row
+    keys = ("a/b:c", "path/with é key?#", "*", "k[1]", "a b")
+    for key in ("a/b/c", *keys):
+        airflow.add_xcom("etl", "run_1", "load", f"value of {key}", key=key)
+    found = [find(f"etl/run_1/load:{key}", Parts(source)) for key in keys]
+    assert [(each.ref, each.row.key, each.row.raw) for each in found if each.row is not None] == [
+        (f"etl/run_1/load:{key}", key, json.dumps(f"value of {key}").encode()) for key in keys
+    ]
 
 
-def test_latest_is_the_newest_run() -> None:
+def test_latest_is_the_newest_run(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """`latest` is the newest run of the DAG that has XComs."""
-    rows = [_row(3, dag_id="other", run_id="run_9"), _row(2, run_id="run_2"), _row(1)]
-    assert find("etl/latest/load", Parts(rows)).ref == "etl/run_2/load:return_value"
+    airflow.add_xcom("etl", "run_2", "load", 2, at=NEWEST - timedelta(days=1))
+    airflow.add_xcom("etl", "run_1", "load", 1, at=NEWEST - timedelta(days=2))
+    airflow.add_run("etl", "run_3", at=NEWEST)
+    airflow.add_xcom("other", "run_9", "load", 3, at=NEWEST)
+    assert find("etl/latest/load", Parts(source)).ref == "etl/run_2/load:return_value"
 
 
-def test_short_id() -> None:
+def test_short_id(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """The id that `ls` prints finds its row, in capital letters too."""
-    rows = [_row(1), _row(2, key="other")]
-    assert find(rows[1].short_id.upper(), Parts(rows)).row == rows[1]
+    for key in ("return_value", "other", "third"):
+        airflow.add_xcom("etl", "run_1", "load", key, key=key)
+    rows = list(source.rows(Selection()))
+    for spelled in (str.lower, str.upper):
+        found = [find(spelled(row.short_id), Parts(source)).row for row in rows]
+        assert found == rows
+    assert {row.key for row in rows} == {"return_value", "other", "third"}
 
 
-def test_earlier_attempt_is_named() -> None:
+@pytest.mark.parametrize("airflow", ["airflow-3.4"], indirect=True)
+def test_earlier_attempt_is_named(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """Where only an earlier attempt wrote an XCom, the error says how to see that one."""
-    old = _row(1, superseded=True)
+    airflow.add_xcom("etl", "run_1", "load", "first try", try_number=1, archived=True)
+    airflow.add_task("etl", "run_1", "load", try_number=2)
+    (old,) = source.rows(Selection(all_attempts=True))
+    assert (old.superseded, old.raw) == (True, b'"first try"')
     with pytest.raises(NotFoundError) as caught:
-        find("etl/run_1/load", Parts([old]))
+        find("etl/run_1/load", Parts(source))
     assert str(caught.value) == "only an earlier attempt wrote etl/run_1/load:return_value"
     assert caught.value.hint == f"xcomctl show {old.short_id} shows that one"
-    assert find(old.short_id, Parts([old])).row == old
+    assert find(old.short_id, Parts(source)).row == old
 
 
-def test_inline_value_asks_no_store() -> None:
+def test_inline_value_asks_no_store(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """An inline value is shown without a store; `--raw` gives it as it is in the row."""
-    found = find("etl/run_1/load", Parts([_row({"a": [1]})]))
+    airflow.add_xcom("etl", "run_1", "load", {"a": [1]})
+    found = find("etl/run_1/load", Parts(source))
     shown = preview(found, PreviewOptions())
     assert (shown.preview, shown.codec, shown.bytes_fetched) == (TreePreview({"a": [1]}), "json", None)
     assert b"".join(stored_bytes(found)) == b'{"a": [1]}'
 
 
-def test_sql_null() -> None:
+def test_sql_null(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """SQL NULL is shown as null, and said to be SQL NULL."""
-    shown = preview(find("etl/run_1/load", Parts([_row(None)])), PreviewOptions())
+    airflow.add_xcom("etl", "run_1", "load", 1)
+    airflow.execute(f"UPDATE {airflow.table} SET value = NULL")
+    shown = preview(find("etl/run_1/load", Parts(source)), PreviewOptions())
     assert (shown.preview, shown.notes) == (TreePreview(None), ("the row holds SQL NULL",))
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
-def test_reference_is_followed(layers: int) -> None:
+def test_reference_is_followed(
+    layers: int, airflow: AirflowDatabase, source: DatabaseSource, put: Put, store: S3Store
+) -> None:
     """A value that is a reference leads to its object, however often the string was encoded."""
     value = COMMON_IO
     for _ in range(layers):
         value = json.dumps(value)
-    store = MemoryStore({f"s3://xcoms/base/etl/run_1/load/{UUID}": b"[1, 2]"})
-    found = find("etl/run_1/load", Parts([_row(value)], store))
+    airflow.add_xcom("etl", "run_1", "load", value)
+    put(OBJECT, b"[1, 2]")
+    found = find("etl/run_1/load", Parts(source, store))
     assert (_value(found), found.size, found.held) == ([1, 2], 6, ())
     assert b"".join(stored_bytes(found)) == b"[1, 2]"
 
 
-def test_own_reference_is_followed() -> None:
+def test_own_reference_is_followed(
+    airflow: AirflowDatabase, source: DatabaseSource, put: Put, store: S3Store
+) -> None:
     """A dict that is a reference as a whole leads to its object."""
-    store = MemoryStore({"s3://xcoms/ours/etl/x.json": b'{"a": 1}'})
-    assert _value(find("etl/run_1/load", Parts([_row(OWN)], store))) == {"a": 1}
+    airflow.add_xcom("etl", "run_1", "load", OWN)
+    put("s3://xcoms/ours/etl/x.json", b'{"a": 1}')
+    assert _value(find("etl/run_1/load", Parts(source, store))) == {"a": 1}
 
 
-def test_reference_inside_is_listed() -> None:
+def test_reference_inside_is_listed(airflow: AirflowDatabase, source: DatabaseSource, store: S3Store) -> None:
     """A list or dict that holds references is shown itself, with the references listed; no object is asked for."""
-    for value in ({"first": COMMON_IO, "n": 1}, [OWN, 2], {"part": OWN}):
-        found = find("etl/run_1/load", Parts([_row(value)], MemoryStore({})))
+    values = ({"first": COMMON_IO, "n": 1}, [OWN, 2], {"part": OWN})
+    for index, value in enumerate(values):
+        airflow.add_xcom("etl", "run_1", "load", value, map_index=index)
+    for index, value in enumerate(values):
+        found = find(f"etl/run_1/load[{index}]", Parts(source, store))
         assert (_value(found), found.object, len(found.held)) == (value, None, 1)
+    assert store.closed
 
 
-def test_reference_without_bucket_tries_the_roots() -> None:
+@one_shape
+def test_reference_without_bucket_tries_the_roots(
+    airflow: AirflowDatabase, source: DatabaseSource, put: Put, store: S3Store
+) -> None:
     """A reference without a bucket is looked for under every root and at the top of its bucket."""
-    store = MemoryStore({f"s3://second/data_dat_{UUID}": b"[]"})
-    parts = Parts([_row(NAIVE)], store, ["s3://first/prefix", "s3://second/prefix"])
-    found = find("etl/run_1/load", parts)
-    assert found.object is not None
-    assert found.object.address.uri == f"s3://second/data_dat_{UUID}"
+    airflow.add_xcom("etl", "run_1", "load", NAIVE)
+    parts = Parts(source, store, ["s3://first/prefix", "s3://second/prefix"])
+    for uri in (f"s3://second/data_dat_{UUID}", f"s3://first/prefix/data_dat_{UUID}"):
+        put(uri, b"[]")
+        found = find("etl/run_1/load", parts)
+        assert found.object is not None
+        assert found.object.address.uri == uri
 
 
-def test_reference_without_bucket_and_root() -> None:
+@one_shape
+def test_reference_without_bucket_and_root(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """Without a root such a reference is a usage error that says what to type."""
+    airflow.add_xcom("etl", "run_1", "load", NAIVE)
     for ref in ("etl/run_1/load", NAIVE):
         with pytest.raises(UsageError) as caught:
-            find(ref, Parts([_row(NAIVE)]))
+            find(ref, Parts(source))
         assert caught.value.hint == "add --store s3://bucket/prefix"
 
 
-def test_dangling_reference() -> None:
+@one_shape
+def test_dangling_reference(airflow: AirflowDatabase, source: DatabaseSource, store: S3Store) -> None:
     """A certain reference whose object is gone is an error, not a preview of the reference."""
+    airflow.add_xcom("etl", "run_1", "load", COMMON_IO)
     with pytest.raises(NotFoundError) as caught:
-        find("etl/run_1/load", Parts([_row(COMMON_IO)], MemoryStore({})))
-    uri = f"s3://xcoms/base/etl/run_1/load/{UUID}"
-    assert str(caught.value) == f"etl/run_1/load:return_value is dangling: its object {uri} does not exist"
+        find("etl/run_1/load", Parts(source, store))
+    assert str(caught.value) == f"etl/run_1/load:return_value is dangling: its object {OBJECT} does not exist"
 
 
-def test_denied_is_not_dangling() -> None:
+@one_shape
+def test_denied_is_not_dangling(airflow: AirflowDatabase, source: DatabaseSource, server: MotoServer) -> None:
     """Where the store denies access the error is the store's."""
-    with pytest.raises(StoreError) as caught:
-        find("etl/run_1/load", Parts([_row(COMMON_IO)], MemoryStore({}, denied=frozenset({"xcoms"}))))
-    assert str(caught.value) == "access to xcoms is denied"
+    airflow.add_xcom("etl", "run_1", "load", COMMON_IO)
+    with (
+        faulty_server(server, denied={"xcoms"}) as closed,
+        closing(S3Store(S3Settings(endpoint_url=closed.endpoint_url))) as store,
+    ):
+        with pytest.raises(StoreError) as caught:
+            find("etl/run_1/load", Parts(source, store))
+        assert str(caught.value) == f"access to {OBJECT} at {closed.endpoint_url} is denied"
 
 
+@one_shape
 @pytest.mark.parametrize("denied", [frozenset[str](), frozenset({"lake"})])
-def test_ambiguous_reference_without_object_is_a_value(denied: frozenset[str]) -> None:
+def test_ambiguous_reference_without_object_is_a_value(
+    denied: frozenset[str], airflow: AirflowDatabase, source: DatabaseSource, server: MotoServer
+) -> None:
     """A plain URL may be the user's own data: where there is no such object, the value itself is shown, and a note."""
-    parts = Parts([_row("s3://lake/tables/orders.parquet")], MemoryStore({}, denied=denied))
-    found = find("etl/run_1/load", parts)
+    airflow.add_xcom("etl", "run_1", "load", "s3://lake/tables/orders.parquet")
+    with (
+        faulty_server(server, denied=denied) as faulty,
+        closing(S3Store(S3Settings(endpoint_url=faulty.endpoint_url))) as store,
+    ):
+        found = find("etl/run_1/load", Parts(source, store))
     assert _value(found) == "s3://lake/tables/orders.parquet"
     assert len(found.notes) == 1
     assert found.notes[0].startswith("the value may be a reference")
 
 
-def test_ambiguous_reference_with_object_is_followed() -> None:
+@one_shape
+def test_ambiguous_reference_with_object_is_followed(
+    airflow: AirflowDatabase, source: DatabaseSource, put: Put, store: S3Store
+) -> None:
     """A plain URL whose object exists leads to it."""
-    store = MemoryStore({"s3://lake/tables/orders.json": b"[1]"})
-    assert _value(find("etl/run_1/load", Parts([_row("s3://lake/tables/orders.json")], store))) == [1]
+    airflow.add_xcom("etl", "run_1", "load", "s3://lake/tables/orders.json")
+    put("s3://lake/tables/orders.json", b"[1]")
+    assert _value(find("etl/run_1/load", Parts(source, store))) == [1]
 
 
 @pytest.mark.parametrize(
     "ref",
     [
-        f"s3://xcoms/base/etl/run_1/load/{UUID}",
-        f"s3a://xcoms/base/etl/run_1/load/{UUID}",
+        OBJECT,
+        OBJECT.replace("s3://", "s3a://"),
         COMMON_IO,
         json.dumps(COMMON_IO),
-        json.dumps({**OWN, "uri": f"s3://xcoms/base/etl/run_1/load/{UUID}"}),
+        json.dumps({**OWN, "uri": OBJECT}),
     ],
 )
-def test_object_by_itself(ref: str) -> None:
+def test_object_by_itself(ref: str, put: Put, store: S3Store) -> None:
     """A URI, a stored reference and its JSON name the object; no database is asked for. Its key tells where it is from."""
-    store = MemoryStore({f"s3://xcoms/base/etl/run_1/load/{UUID}": b"[1]"})
+    put(OBJECT, b"[1]")
     found = find(ref, Parts(store=store))
     assert _value(found) == [1]
     assert found.claim is not None
     assert (found.row, found.claim.dag_id) == (None, "etl")
 
 
-def test_missing_object_by_itself() -> None:
+def test_missing_object_by_itself(store: S3Store) -> None:
     """A URI or reference whose object does not exist is not found."""
     for ref in ("s3://xcoms/nothing", COMMON_IO):
         with pytest.raises(NotFoundError):
-            find(ref, Parts(store=MemoryStore({})))
+            find(ref, Parts(store=store))
 
 
 @pytest.mark.parametrize("ref", ["nonsense", "ftp://host/file", '{"a": 1}', '"text"', "gs://bucket/key"])
 def test_no_reference(ref: str) -> None:
     """What is neither a name nor a reference is not found, and the hint says what to write."""
     with pytest.raises(NotFoundError) as caught:
-        find(ref, Parts(store=MemoryStore({})))
+        find(ref, Parts())
     assert caught.value.hint == "write dag/run/task:key, an id that xcomctl ls prints, or s3://bucket/key"
 
 
-def test_pickle_in_a_row() -> None:
+@pytest.mark.parametrize("airflow", ["airflow-2"], indirect=True)
+def test_pickle_in_a_row(airflow: AirflowDatabase, source: DatabaseSource, store: S3Store) -> None:
     """A pickled value is looked at, not loaded, and what it mentions is listed, not followed."""
     raw = b"\x80\x04\x8c" + bytes([len(COMMON_IO)]) + COMMON_IO.encode() + b"\x94."
-    found = find("etl/run_1/load", Parts([_row(raw)], MemoryStore({})))
+    airflow.add_xcom("etl", "run_1", "load", None, raw=raw)
+    found = find("etl/run_1/load", Parts(source, store))
     assert preview(found, PreviewOptions()).codec == "pickle"
+    assert b"".join(stored_bytes(found)) == raw
     assert [reference.confidence for reference in found.held] == ["ambiguous"]
+    assert store.closed

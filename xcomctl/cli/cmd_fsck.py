@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Annotated
 
 import typer
 
+from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.results import FINDING_COLUMNS, emit_check, require_columns
 from xcomctl.cli.scoping import IgnoreArchives, MinAge, UnsafeMinAge, parse_min_age, resolve_roots
 from xcomctl.cli.stages import stages
 
@@ -37,28 +40,30 @@ def fsck(
         xcomctl fsck -o ndjson | jq -r 'select(.finding == "orphaned") | .uri'
     """
     style = output.style()
+    require_columns(FINDING_COLUMNS, style)
     grace = parse_min_age(min_age, unsafe_min_age)
     voice = talk.talk()
-    with connection.open() as session:
-        roots = resolve_roots(session, voice, verb="fsck")
+    with Interruption(), connection.open() as session:
+        roots = resolve_roots(session, voice)
         store = session.store if roots else None
 
-        from xcomctl.cli.results import emit_check
         from xcomctl.fsck import ALARMS, check
 
-        with (
-            stages(voice) as report,
-            check(
-                session.source,
-                store,
-                session.dialects,
-                roots,
-                now=datetime.now(timezone.utc),
-                min_age=grace,
-                ignore_archives=ignore_archives,
-                report=report,
-            ) as result,
-        ):
+        with ExitStack() as kept:
+            # Progress ends before the result is written.
+            with stages(voice) as report:
+                result = kept.enter_context(
+                    check(
+                        session.source,
+                        store,
+                        session.dialects,
+                        roots,
+                        now=datetime.now(timezone.utc),
+                        min_age=grace,
+                        ignore_archives=ignore_archives,
+                        report=report,
+                    )
+                )
             emit_check(result, style, samples=samples)
             found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
     raise typer.Exit(4 if found else 0)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.results import ACTION_COLUMNS, emit_outcome, emit_plan, require_columns, show_plan
 from xcomctl.cli.scoping import (
     IgnoreArchives,
     MinAge,
     UnsafeMinAge,
     parse_age,
     parse_min_age,
+    require_acceptances,
     resolve_roots,
 )
 from xcomctl.cli.stages import stages
@@ -24,6 +27,7 @@ from xcomctl.policy import Policy
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
     from xcomctl.plan import Plan
+    from xcomctl.render.columns import OutputStyle
 
 _WHAT = "What may go"
 
@@ -48,6 +52,7 @@ def gc(
             "--keep-last",
             metavar="N",
             min=0,
+            max=1_000_000_000,
             help="Keep the newest N finished runs of each DAG; alone, all others go. 1 unless told otherwise.",
             rich_help_panel=_WHAT,
         ),
@@ -95,6 +100,7 @@ def gc(
         xcomctl gc --dag 'scratch_*' --keep-last 5
     """
     style = output.style()
+    require_columns(ACTION_COLUMNS, style)
     policy = Policy(
         older_than=None if older_than is None else parse_age("--older-than", older_than),
         keep_last=keep_last,
@@ -105,13 +111,13 @@ def gc(
             "--no-orphans leaves nothing to collect", hint="xcomctl gc --no-orphans --older-than 30d"
         )
     grace = parse_min_age(min_age, unsafe_min_age)
+    require_acceptances(accept or ())
     voice = talk.talk()
-    with connection.open() as session:
-        roots = resolve_roots(session, voice, verb="gc")
+    with Interruption() as interruption, connection.open() as session:
+        roots = resolve_roots(session, voice)
         store = session.store if roots else None
 
         from xcomctl.apply import Outcome, apply_plan
-        from xcomctl.cli.results import emit_outcome, emit_plan
         from xcomctl.collect import Scope, plan_collection
 
         scope = Scope(
@@ -129,9 +135,14 @@ def gc(
             )
         if dry_run or style.format == "table":
             emit_plan(plan, style)
-        if not _consent(plan, voice, dry_run=dry_run, yes=yes):
-            return
         outcome = Outcome()
+        if not dry_run and plan.is_empty:
+            voice.note("nothing to collect")
+            if style.format != "table":
+                emit_outcome(plan, outcome, style)
+            return
+        if not _consent(plan, voice, style, dry_run=dry_run, yes=yes):
+            return
         try:
             with stages(voice) as report:
                 apply_plan(
@@ -142,7 +153,7 @@ def gc(
                     roots=roots,
                     ignore_archives=ignore_archives,
                     outcome=outcome,
-                    report=report,
+                    report=interruption.between_batches(report),
                 )
         except BaseException:
             # What was deleted before it broke must not go unsaid.
@@ -158,18 +169,16 @@ def gc(
         )
 
 
-def _consent(plan: Plan, talk: Talk, *, dry_run: bool, yes: bool) -> bool:
+def _consent(plan: Plan, talk: Talk, style: OutputStyle, *, dry_run: bool, yes: bool) -> bool:
     """Whether the plan is to be applied. Raises RefusedError for a guard, UsageError where nobody can be asked."""
     from xcomctl.render.plans import plan_summary
 
     refused = plan.refusals
     if dry_run:
-        for guard in refused:
+        # The table says it itself.
+        for guard in refused if style.format != "table" else ():
             talk.note(f"applying this would be refused by {guard.id}: {guard.cause}")
         talk.note(f"dry run: nothing was deleted; applying it would delete {plan_summary(plan)}")
-        return False
-    if not any(plan.action_counts().values()):
-        talk.note("nothing to collect")
         return False
     if refused:
         overrule = " ".join(f"--accept {guard.acceptance}" for guard in refused)
@@ -179,11 +188,14 @@ def _consent(plan: Plan, talk: Talk, *, dry_run: bool, yes: bool) -> bool:
         )
     if yes:
         return True
-    if not sys.stdin.isatty():
+    # A closed stdin is None.
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             f"nothing was deleted: {plan_summary(plan)} would go, and there is no terminal to ask at",
             hint="add --yes to delete, or --dry-run to see the plan",
         )
+    if style.format != "table":
+        show_plan(plan)
     if not typer.confirm(f"Delete {plan_summary(plan)}?", err=True):
         talk.note("nothing was deleted")
         return False

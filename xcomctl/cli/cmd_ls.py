@@ -139,7 +139,7 @@ def _explain(listing: Listing, voice: Talk) -> None:
         voice.note("no XCom matches")
     if listing.cut:
         voice.note(
-            f"only {listing.count} are shown, there are more", hint="--limit 0 for all, or narrow it down"
+            f"there are more than the {listing.count} shown", hint="--limit 0 for all, or narrow it down"
         )
     if listing.left_out:
         voice.note(f"{listing.left_out} are left out because their size is unknown")

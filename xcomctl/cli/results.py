@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from xcomctl.render.columns import Column, OutputStyle
 from xcomctl.render.documents import document_chunks
@@ -35,7 +36,7 @@ def _column(name: str, title: str | None = None) -> Column[Record]:
     return Column(name, lambda record: record[name], title)
 
 
-_FINDING_COLUMNS = tuple(
+FINDING_COLUMNS = tuple(
     _column(name, name.upper())
     for name in (
         "finding",
@@ -49,11 +50,21 @@ _FINDING_COLUMNS = tuple(
         "last_modified",
     )
 )
+"""What is told of each finding."""
 
-_ACTION_COLUMNS = tuple(
+ACTION_COLUMNS = tuple(
     _column(name, name.upper())
     for name in ("action", "uri", "dag_id", "run_id", "task_id", "map_index", "key", "size", "reason")
 )
+"""What is told of each action of a plan."""
+
+_OUTCOME_COLUMNS = tuple(_column(name) for name in ("what", "outcome", "count"))
+
+
+def require_columns(columns: Sequence[Column[Record]], style: OutputStyle) -> None:
+    """Raise UsageError for an unknown column or a bad template: before anything is read, and anything deleted."""
+    if style.columns is not None or style.template is not None:
+        write([], columns, style, io.StringIO())
 
 
 def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
@@ -76,7 +87,7 @@ def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
         }
         _write_document(head, "findings", check.findings())
         return
-    _write_records(check.findings(), _FINDING_COLUMNS, style)
+    _write_records(check.findings(), FINDING_COLUMNS, style)
 
 
 def emit_plan(plan: Plan, style: OutputStyle) -> None:
@@ -89,28 +100,44 @@ def emit_plan(plan: Plan, style: OutputStyle) -> None:
     if style.format == "json" and style.columns is None:
         _write_document(plan.header(), "actions", plan.records())
         return
-    _write_records(plan.records(), _ACTION_COLUMNS, style)
+    _write_records(plan.records(), ACTION_COLUMNS, style)
+
+
+def show_plan(plan: Plan) -> None:
+    """Show a plan on stderr, to somebody who is about to be asked and whose stdout is for a program."""
+    from xcomctl.render.plans import print_plan
+
+    print_plan(_console(sys.stderr), plan)
 
 
 def emit_outcome(plan: Plan, outcome: Outcome, style: OutputStyle) -> None:
-    """Write what applying a plan did: lines for people, one JSON document for programs."""
+    """Write what applying a plan did: lines for people, one JSON document or some records for programs."""
     if style.format == "table":
         from xcomctl.render.plans import print_outcome
 
-        print_outcome(_console(), outcome)
+        # Where the actions were asked for line by line, nothing else belongs between them.
+        print_outcome(_console(sys.stdout if _for_people(style) else sys.stderr), outcome)
         return
-    indent = 2 if style.format == "json" else None
-    sys.stdout.write(json.dumps(outcome.document(plan), indent=indent) + "\n")
+    document = outcome.document(plan)
+    if style.format == "csv":
+        counts = [
+            {"what": what, "outcome": name, "count": number}
+            for what in ("rows", "objects")
+            for name, number in document[what].items()
+        ]
+        _write_records(counts, _OUTCOME_COLUMNS, OutputStyle("csv"))
+        return
+    sys.stdout.write(json.dumps(document, indent=2 if style.format == "json" else None) + "\n")
 
 
 def _for_people(style: OutputStyle) -> bool:
     return style.format == "table" and style.columns is None and style.template is None
 
 
-def _console() -> Console:
+def _console(stream: TextIO | None = None) -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    return Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def _write_document(head: Record, member: str, records: Iterable[Record]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from xcomctl.wiring import Session
 
 _SCOPE = "What is looked at"
+
+_LONGEST = timedelta(days=365 * 100)
 
 MinAge = Annotated[
     str,
@@ -48,7 +52,7 @@ def parse_min_age(text: str, unsafe: bool) -> timedelta:
     """Read `--min-age`. Raises UsageError below one hour without `--unsafe-min-age`."""
     from xcomctl.collect import LEAST_MIN_AGE
 
-    grace = parse_duration(text)
+    grace = _within_reach("--min-age", text)
     if grace < LEAST_MIN_AGE and not unsafe:
         raise UsageError(
             f"--min-age {text} is below 1h: an object is uploaded before its row is written, so it may be in use",
@@ -59,7 +63,7 @@ def parse_min_age(text: str, unsafe: bool) -> timedelta:
 
 def parse_age(option: str, text: str) -> timedelta:
     """Read an age such as `--older-than 30d`. Raises UsageError for anything that is not above zero."""
-    age = parse_duration(text)
+    age = _within_reach(option, text)
     if age <= timedelta(0):
         raise UsageError(
             f"{option} {text} selects everything, also what was written just now", hint=f"{option} 30d"
@@ -67,7 +71,23 @@ def parse_age(option: str, text: str) -> timedelta:
     return age
 
 
-def resolve_roots(session: Session, talk: Talk, *, verb: str) -> tuple[Root, ...]:
+def require_acceptances(words: Sequence[str]) -> None:
+    """Raise UsageError for an `--accept` that is none, before anything is read."""
+    if words:
+        from xcomctl.guards import acceptances
+
+        acceptances(words)
+
+
+def _within_reach(option: str, text: str) -> timedelta:
+    """A duration, as long as it does not lead back to before there were calendars."""
+    duration = parse_duration(text)
+    if duration > _LONGEST:
+        raise UsageError(f"{option} {text} is too long ago", hint=f"{option} 30d")
+    return duration
+
+
+def resolve_roots(session: Session, talk: Talk) -> tuple[Root, ...]:
     """The configured roots; where there are none and no reference needs one, the empty tuple.
 
     Raises UsageError that proposes the roots that the stored references themselves show.
@@ -85,11 +105,11 @@ def resolve_roots(session: Session, talk: Talk, *, verb: str) -> tuple[Root, ...
     if not known:
         raise UsageError(
             f"no store is configured, and {unplaced} references do not name their bucket",
-            hint=f"xcomctl {verb} --store s3://BUCKET",
+            hint="add --store s3://BUCKET",
         )
     counts = ", ".join(f"{found[root]} references to {root}" for root in known[:5])
     more = f", {unplaced} that name no bucket" if unplaced else ""
     raise UsageError(
         f"no store is configured; the database holds {counts}{more}",
-        hint=f"xcomctl {verb} " + " ".join(f"--store {root}" for root in known[:5]),
+        hint="add " + " ".join(f"--store {shlex.quote(root)}" for root in known[:5]),
     )

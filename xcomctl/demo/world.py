@@ -55,22 +55,25 @@ class DemoWorld:
 
     def build(self) -> None:
         """Make up the world, then write it. Takes some seconds."""
-        for day in self._days(_WEEKS * 7):
-            self._daily_sales(day)
+        for age, day in self._days(_WEEKS * 7):
+            # A task that pushes one key twice: the row is overwritten, the first object stays for ever.
+            self._daily_sales(day, twice=age % 9 == 0)
             if day.weekday() == 0:
                 self._train_forecast(day)
-        for day in self._days(10):
+        for _, day in self._days(10):
             self._sensor_ingest(day, running=False)
         self._sensor_ingest(self._now - timedelta(minutes=20), running=True)
         self._leftovers()
         self._write_database()
         self._write_objects()
 
-    def _days(self, number: int) -> Iterator[datetime]:
+    def _days(self, number: int) -> Iterator[tuple[int, datetime]]:
+        """Age in days and the time at which a daily run starts, oldest first."""
         midnight = self._now.replace(hour=0, minute=0, second=0)
-        return (midnight - timedelta(days=age) + timedelta(hours=2) for age in range(number, 0, -1))
+        for age in range(number, 0, -1):
+            yield age, midnight - timedelta(days=age) + timedelta(hours=2)
 
-    def _daily_sales(self, day: datetime) -> None:
+    def _daily_sales(self, day: datetime, *, twice: bool) -> None:
         run = self._run("daily_sales", day)
         frame = payloads.orders(day - timedelta(days=1), self._chance.randint(300, 500), self._chance)
         self._push_ours(run, "extract_orders", payloads.as_parquet(frame), "parquet", "pandas.DataFrame")
@@ -79,8 +82,7 @@ class DemoWorld:
         self._push_ours(run, "export_csv", payloads.as_csv(by_shop), "csv", "pandas.DataFrame")
         self._push(run, "extract_orders", "row_count", len(frame))
         self._push(run, "notify", "return_value", f"sales report for {day:%Y-%m-%d} sent")
-        if day.day % 9 == 0:
-            # A task that pushes one key twice: the row is overwritten, the first object stays for ever.
+        if twice:
             again = payloads.as_json(payloads.summary(frame, day) | {"draft": True})
             self._upload(self._our_key(run, "summarise", "json"), again, run.at)
 

@@ -41,6 +41,11 @@ class Reference:
     """The root under which the reference's backend must write, where the reference shows it: a proposal for `--store`."""
 
 
+def certainty(reference: Reference) -> int:
+    """Orders references: the higher, the surer what is meant."""
+    return ("ambiguous", "configured", "exact").index(reference.confidence)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A dialect's word that a backend of its family wrote this key.

@@ -12,7 +12,7 @@ from xcomctl import values
 from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xcom_s3
 from xcomctl.dialects.configured import DialectRule, compile_rule
 from xcomctl.dialects.documents import reference_in
-from xcomctl.dialects.interface import UNCLAIMABLE, Claim, Confidence, KeyPattern, Reference
+from xcomctl.dialects.interface import UNCLAIMABLE, Claim, KeyPattern, Reference, certainty
 from xcomctl.dialects.patterns import ReferencePattern, addresses_of, codec_of_key, compiled, may_name_object
 from xcomctl.dialects.texts import (
     Text,
@@ -56,7 +56,6 @@ BUILT_IN = (
 )
 """Names of the built-in dialects, in the order of their claims."""
 
-_CERTAINTY: dict[Confidence, int] = {"ambiguous": 0, "configured": 1, "exact": 2}
 _MAP_INDEX = re.compile(r"-?[0-9]{1,9}")
 # Python's `$` also matches before a last newline, RE2's does not.
 _UNCLAIMABLE = re.compile(UNCLAIMABLE.replace("$", r"\Z"))
@@ -217,7 +216,7 @@ def _each_once(references: Iterable[Reference]) -> list[Reference]:
     for reference in references:
         identity = reference.addresses or reference.text
         known = kept.get(identity)
-        if known is None or _CERTAINTY[reference.confidence] > _CERTAINTY[known.confidence]:
+        if known is None or certainty(reference) > certainty(known):
             kept[identity] = reference
     return list(kept.values())
 

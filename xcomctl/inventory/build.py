@@ -25,7 +25,14 @@ Report = Callable[[str, int], None]
 """Told the stage ("objects", "rows", ...) and how many more of it were done."""
 
 # What follows a uuid up to where a string must end; 1,024 bytes is the longest key that S3 has.
-_MENTION = re.compile(rf'({UUID_PATTERN})((?:/[^"\\\s]{{0,1024}})?)')
+_TAIL = r'(?:/[^"\\\s]{0,1024})?'
+# Looked at and not consumed, since it may hold the next uuid: `.../<run with a uuid>/<task>/<uuid>`.
+_MENTION = re.compile(rf"({UUID_PATTERN})(?=({_TAIL}))")
+
+# Tails that `_TAIL` finds whole in any value: an object with another one is kept by its uuid alone.
+_FINDABLE_TAIL = r"/[!#-\[\]-~]{0,1000}"
+
+_DASHED_UUID = UUID_PATTERN.partition("|")[0]
 
 _ROW_COLUMNS = (
     "row_id",
@@ -77,15 +84,19 @@ class Inventory:
         self._report = report
         self._next_row = 0
         self._spill = tempfile.TemporaryDirectory(prefix="xcomctl-")
-        self.sql: duckdb.DuckDBPyConnection = duckdb.connect(
-            config={
-                "memory_limit": memory_limit,
-                "temp_directory": self._spill.name,
-                "autoinstall_known_extensions": "false",
-                "preserve_insertion_order": "false",
-            }
-        )
-        self.run_script("schema.sql")
+        try:
+            self.sql: duckdb.DuckDBPyConnection = duckdb.connect(
+                config={
+                    "memory_limit": memory_limit,
+                    "temp_directory": self._spill.name,
+                    "autoinstall_known_extensions": "false",
+                    "preserve_insertion_order": "false",
+                }
+            )
+            self.run_script("schema.sql")
+        except BaseException:
+            self._spill.cleanup()
+            raise
 
     def __enter__(self) -> Inventory:
         return self
@@ -120,12 +131,18 @@ class Inventory:
     def add_rows(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Add every row of a snapshot (batches of `metadata.interface.row_schema`), after all objects."""
         loose_keys = self._objects_without_uuid()
+        loose_mentions = self._mentions_without_bounds()
         for batch in batches:
-            self._add_row_batch(batch, loose_keys)
+            self._add_row_batch(batch, loose_keys, loose_mentions)
             self._report("rows", batch.num_rows)
         self.run_script("links.sql")
 
-    def _add_row_batch(self, batch: pa.RecordBatch, loose_keys: Sequence[tuple[int, str]]) -> None:
+    def _add_row_batch(
+        self,
+        batch: pa.RecordBatch,
+        loose_keys: Sequence[tuple[int, str]],
+        loose_mentions: Sequence[re.Pattern[str]],
+    ) -> None:
         import pyarrow as pa
 
         first = self._next_row
@@ -144,8 +161,9 @@ class Inventory:
             sizes.append(len(raw or b""))
             self._collect_references(row_id, raw, references)
             text = search_text(raw)
-            for uuid, tail in _MENTION.findall(text):
-                mentions.add(row_id, uuid.lower(), tail)
+            for pattern in (_MENTION, *loose_mentions):
+                for uuid, tail in pattern.findall(text):
+                    mentions.add(row_id, uuid.lower(), tail)
             for object_id, key in loose_keys:
                 if key in text:
                     links.add(row_id, object_id, False)
@@ -191,6 +209,19 @@ class Inventory:
             {"all": self._search_whole_keys},
         )
         return [(int(object_id), str(key)) for object_id, key in found if key]
+
+    def _mentions_without_bounds(self) -> list[re.Pattern[str]]:
+        """How to find uuids whose key has more hex digits around them, as a layout of the configuration may have it.
+
+        Read from left to right, `a<32 hex digits>` is one run of 33: such uuids are looked for at every position.
+        """
+        found = self.run(
+            "SELECT DISTINCT if(contains(uuid, '-'), 0, length(uuid)) FROM objects"
+            " WHERE NOT list_contains(regexp_extract_all(lower(key), $uuid), uuid)",
+            {"uuid": UUID_PATTERN},
+        )
+        uuids = [f"[0-9a-fA-F]{{{length}}}" if length else _DASHED_UUID for (length,) in sorted(found)]
+        return [re.compile(f"(?=({uuid})({_TAIL}))") for uuid in uuids]
 
     def _insert(self, statement: str, table: pa.Table | None) -> None:
         if table is None:
@@ -256,14 +287,15 @@ def _claim_sql(patterns: Sequence[KeyPattern]) -> str:
             SELECT *, {names if patterns else "NULL"} AS dialect, {_group_sql(patterns, "unique")} AS unique_part
             FROM claimed
         ),
-        placed AS (SELECT *, nullif(regexp_extract(unique_part, {uuid}), '') AS uuid FROM named)
+        placed AS (SELECT *, nullif(regexp_extract(unique_part, {uuid}), '') AS uuid FROM named),
+        followed AS (SELECT *, substr(unique_part, strpos(unique_part, uuid) + length(uuid)) AS tail FROM placed)
         SELECT nextval('object_ids'), bucket, key, size, etag, last_modified, dialect, lower(uuid),
-               substr(unique_part, strpos(unique_part, uuid) + length(uuid)),
+               CASE WHEN regexp_full_match(tail, {_literal(_FINDABLE_TAIL)}) THEN tail WHEN uuid IS NOT NULL THEN '' END,
                substr(key, $prefix_length + 1),
                {_group_sql(patterns, "dag_id")}, {_group_sql(patterns, "run_id")},
                {_group_sql(patterns, "task_id")}, TRY_CAST({_group_sql(patterns, "map_index")} AS INTEGER),
                {_group_sql(patterns, "key")}
-        FROM placed
+        FROM followed
     """  # noqa: S608 - patterns are checked constants or configuration, and quoted as literals
 
 
@@ -275,9 +307,13 @@ def _group_sql(patterns: Sequence[KeyPattern], group: str) -> str:
         if index is None:
             continue
         extracted = f"nullif(regexp_extract(key, {_literal(pattern.pattern)}, {index}), '')"
-        # A sequence that is no UTF-8 once decoded stays as it is written.
         if pattern.quoted and group != "unique":
-            extracted = f"coalesce(TRY(url_decode({extracted})), {extracted})"
+            # `~` is never quoted: where it is, the component is absent or was cut, and names nothing. A sequence that
+            # is no UTF-8 once decoded stays as it is written.
+            extracted = (
+                f"CASE WHEN NOT contains({extracted}, '%7E')"
+                f" THEN coalesce(TRY(url_decode({extracted})), {extracted}) END"
+            )
         cases.append(f"WHEN {number} THEN {extracted}")
     return f"CASE claim {' '.join(cases)} END" if cases else "NULL"
 

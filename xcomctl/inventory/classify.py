@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from xcomctl.dialects.interface import UNCLAIMABLE
 from xcomctl.inventory.build import Inventory
-from xcomctl.policy import Policy
+from xcomctl.policy import Policy, glob_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,14 @@ def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: dat
     """
     query, parameters = policy.expiring_rows_sql(now)
     inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
-    inventory.run_script("states.sql", {"cutoff": cutoff.replace(tzinfo=None), "scope": policy.dag})
+    inventory.run_script(
+        "states.sql",
+        {
+            "cutoff": cutoff.replace(tzinfo=None),
+            "scope": None if policy.dag is None else glob_pattern(policy.dag),
+            "untouchable": UNCLAIMABLE,
+        },
+    )
 
 
 def totals(inventory: Inventory) -> Totals:

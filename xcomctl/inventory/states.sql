@@ -1,4 +1,5 @@
--- The state of every object, from the rows that keep it. Parameters: $cutoff, $scope (glob on the DAG, or NULL).
+-- The state of every object, from the rows that keep it. Parameters: $cutoff, $scope (pattern of the DAG, or NULL),
+-- $untouchable (pattern of keys that are never candidates, whatever names them).
 
 CREATE OR REPLACE TABLE object_states AS
 WITH keeping AS (
@@ -14,12 +15,21 @@ SELECT
     o.object_id,
     CASE
         WHEN k.kept THEN 'live'
-        WHEN k.object_id IS NOT NULL AND (k.named OR o.dialect IS NOT NULL) THEN 'expired'
+        WHEN regexp_matches(o.key, $untouchable) THEN 'foreign'
+        WHEN k.object_id IS NOT NULL AND (k.named OR o.dialect IS NOT NULL) THEN
+            CASE
+                -- The one write of this key is the write that the row is about.
+                WHEN k.named AND o.uuid IS NOT NULL AND o.tail = '' THEN 'expired'
+                -- A key that is written again, or an object that is merely mentioned: it may be a new upload whose
+                -- row is on its way, which the old row only seems to name.
+                WHEN o.last_modified > $cutoff THEN 'recent'
+                ELSE 'expired'
+            END
         WHEN o.dialect IS NULL THEN 'foreign'
         WHEN o.last_modified > $cutoff THEN 'recent'
         ELSE 'orphaned'
     END AS state,
     k.reason,
     -- Without a DAG in its key an object is out of the scope of one DAG: whose it is cannot be told.
-    $scope IS NULL OR coalesce(o.dag_id GLOB $scope, false) AS in_scope
+    $scope IS NULL OR coalesce(regexp_full_match(o.dag_id, $scope), false) AS in_scope
 FROM objects o LEFT JOIN keeping k USING (object_id);

@@ -121,9 +121,18 @@ def streamed(
 
 
 def _records(result: CursorResult[Any], address: DatabaseAddress) -> Iterator[Record]:
+    cursor: Any = result.cursor
     while True:
-        with told_as_source_error(address):
-            records = result.fetchmany(_FETCH_ROWS)
+        try:
+            with told_as_source_error(address):
+                records = result.fetchmany(_FETCH_ROWS)
+        except SourceError:
+            # PyMySQL reads the rest of an answer when it lets go of it, also from a connection that is lost; the
+            # second failure would be printed. There is nothing left to read.
+            unread = getattr(cursor, "_result", None)
+            if unread is not None:
+                unread.unbuffered_active = False
+            raise
         if not records:
             return
         yield from records

@@ -39,6 +39,8 @@ class Column(Generic[T]):
     """Head of the column in a table; None for one that tables leave out unless it is asked for."""
     human: Callable[[T], str] | None = None
     """What a table shows instead of the machine value."""
+    brief: Callable[[T], str] | None = None
+    """What a table shows instead where the terminal is too narrow for all that `human` says."""
     number: bool = False
     """Right-aligned in a table."""
     fit: Fit = Fit.end

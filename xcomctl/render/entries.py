@@ -28,7 +28,8 @@ def entry_columns(now: datetime) -> list[Column[Entry]]:
         ),
         Column("size", lambda entry: entry.size, "SIZE", human=_size, number=True, fit=Fit.whole),
         Column("type", lambda entry: entry.type, "TYPE"),
-        Column("lives", lambda entry: entry.lives, "LIVES", human=_place),
+        # A URI that is cut cannot be pasted; the id can, wherever the object is.
+        Column("lives", lambda entry: entry.lives, "LIVES", human=_place, brief=lambda entry: entry.lives),
         Column("ref", lambda entry: entry.row.ref),
         Column("uri", lambda entry: None if entry.address is None else entry.address.uri),
         Column("dialect", lambda entry: None if entry.reference is None else entry.reference.dialect),

@@ -42,7 +42,11 @@ def print_plan(console: Console, plan: Plan) -> None:
     _samples(console, "objects to delete", "delete_object", plan)
     for guard in plan.refusals:
         console.print(
-            f"refused by {guard.id}: {visible(guard.cause)}", markup=False, highlight=False, style="red"
+            f"refused by {guard.id}: {visible(guard.cause)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+            style="red",
         )
 
 

@@ -214,7 +214,7 @@ def to_document(shown: Shown) -> dict[str, Any]:
         "key": origin.key if origin else None,
         "try_number": row.try_number if row else None,
         "written_at": format_time(row.written_at) if row and row.written_at else None,
-        "lives": "database" if stored is None else "object",
+        "lives": "database" if stored is None else "s3",
         "uri": stored.address.uri if stored else None,
         "dialect": found.reference.dialect if found.reference else claim.dialect if claim else None,
         "last_modified": format_time(stored.last_modified) if stored else None,

@@ -23,17 +23,20 @@ _ABSENT = "-"
 
 def write_table(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
     """Write a table. On a terminal it is as wide as that at most; elsewhere no value is cut. No items, no head."""
-    rows = ([_text(column, item) for column in columns] for item in items)
-    first = list(islice(rows, _BLOCK))
+    items = iter(items)
+    first = list(islice(items, _BLOCK))
     if not first:
         return
     heads = [column.title or column.name.upper() for column in columns]
-    widths = [max(cell_len(row[at]) for row in [heads, *first]) for at in range(len(columns))]
     # Colour, width and NO_COLOR are rich's to find out.
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if console.is_terminal:
-        widths = _fitted(widths, columns, console.width)
-    for number, row in enumerate(chain([heads], first, rows)):
+    brief = False
+    widths = _widths(heads, first, columns, brief=False)
+    if console.is_terminal and _line_width(widths) > console.width:
+        brief = True
+        widths = _fitted(_widths(heads, first, columns, brief=True), columns, console.width)
+    rows = (_texts(columns, item, brief=brief) for item in chain(first, items))
+    for number, row in enumerate(chain([heads], rows)):
         line = _GAP.join(_cells(row, columns, widths, cut=console.is_terminal)).rstrip()
         if number == 0:
             console.print(Text(line, style="bold"), no_wrap=True, overflow="ignore", crop=False)
@@ -41,19 +44,35 @@ def write_table(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO
             stream.write(line + "\n")
 
 
-def _text(column: Column[T], item: T) -> str:
-    if column.human is not None:
-        return visible(column.human(item)) or _ABSENT
+def _texts(columns: Sequence[Column[T]], item: T, *, brief: bool) -> list[str]:
+    return [_text(column, item, brief=brief) for column in columns]
+
+
+def _text(column: Column[T], item: T, *, brief: bool) -> str:
+    human = (column.brief if brief else None) or column.human
+    if human is not None:
+        return visible(human(item)) or _ABSENT
     value = machine(column.value(item))
     if value is None or value == "":
         return _ABSENT
     return visible(str(value))
 
 
+def _widths(
+    heads: Sequence[str], items: Sequence[T], columns: Sequence[Column[T]], *, brief: bool
+) -> list[int]:
+    rows = [heads, *(_texts(columns, item, brief=brief) for item in items)]
+    return [max(cell_len(row[at]) for row in rows) for at in range(len(columns))]
+
+
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
 def _fitted(widths: Sequence[int], columns: Sequence[Column[T]], width: int) -> list[int]:
     """Widths whose sum is at most `width`, if cutting can do that: the widest that may be cut is cut first."""
     fitted = list(widths)
-    excess = sum(fitted) + len(_GAP) * (len(fitted) - 1) - width
+    excess = _line_width(fitted) - width
     elastic = [at for at, column in enumerate(columns) if column.fit is not Fit.whole]
     while excess > 0:
         widest = max(elastic, key=lambda at: fitted[at], default=None)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 COMMAND = (sys.executable, "-m", "xcomctl")
 _SECONDS = 60
 _REPOSITORY = Path(__file__).parents[2]
@@ -80,3 +82,11 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 1 << 16)
     except OSError:
         return b""
+
+
+@pytest.fixture
+def xcomctl(tmp_path: Path) -> Command:
+    """The command `xcomctl`, run in an empty folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return Command(folder)

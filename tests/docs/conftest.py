@@ -1,0 +1,88 @@
+"""The demonstration's world for the examples of the documentation."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.docs.console import REPOSITORY, Example, Run, run
+from tests.services.object_stores import empty_bucket
+from xcomctl.demo.server import SeaweedFS
+from xcomctl.demo.world import BUCKET, ROOT, DemoWorld
+
+
+class Shell:
+    """Runs examples in the world of `xcomctl demo`, which is made anew after one that deletes something."""
+
+    def __init__(self, server: SeaweedFS, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._clean = False
+        home = folder / "home"
+        programs = folder / "bin"
+        for made in (home, programs):
+            made.mkdir()
+        program = programs / "xcomctl"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xcomctl "$@"\n')
+        program.chmod(0o755)
+        self.home = home
+        self.database = folder / "airflow.db"
+        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        self._environment = {
+            "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+            "HOME": str(home),
+            "TERM": "xterm",
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": path,
+            "PYTHONWARNINGS": "error",
+            "XCOMCTL_DB": f"sqlite:///{self.database}",
+            "XCOMCTL_STORE": ROOT,
+            **server.environment(),
+        }
+
+    def make_world(self) -> None:
+        """Make the world as it is when the demonstration begins, unless it still is."""
+        if self._clean:
+            return
+        if self.database.exists():
+            self.database.unlink()
+            with closing(self._server.client()) as client:
+                empty_bucket(client, BUCKET)
+                client.delete_bucket(Bucket=BUCKET)
+        DemoWorld(self._server, self.database, datetime.now(timezone.utc)).build()
+        self._make_staging()
+        self._clean = True
+
+    def _make_staging(self) -> None:
+        """The database of another Airflow, which knows the same DAGs and has no XCom yet."""
+        staging = self.home / "staging.db"
+        shutil.copyfile(self.database, staging)
+        with closing(sqlite3.connect(staging)) as connection, connection:
+            connection.execute("DELETE FROM xcom")
+
+    def __call__(self, example: Example) -> Run:
+        """Run one example in the home folder."""
+        if "--yes" in example.command:
+            self._clean = False
+        return run(example.command, self._environment, self.home)
+
+
+@pytest.fixture(scope="session")
+def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with SeaweedFS() as server:
+        yield Shell(server, tmp_path_factory.mktemp("docs"))
+
+
+@pytest.fixture
+def shell(_shell: Shell) -> Shell:
+    """A shell in a world where nothing was deleted yet."""
+    _shell.make_world()
+    return _shell
