@@ -1,3 +1,4 @@
+# ruff: noqa: T201, S603 - a program that prints, and runs another one of ours
 """`python -m benchmarks.backend [FOLDER]`: this backend against Airflow's own and the tutorials', in one run.
 
 Makes an environment with Airflow and starts an S3 server itself; FOLDER keeps the environment. Prints a Markdown table.

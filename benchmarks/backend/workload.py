@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - methods as Airflow knows them
 # mypy: ignore-errors
 """One push and one pull of one value by one backend, in a process of its own; prints what they took as JSON."""
 
@@ -79,10 +80,7 @@ CASES = {
 def main(backend, case):
     """Measure and print."""
     make, times = CASES[case]
-    if backend == "naive":
-        kind = Naive
-    else:
-        kind = import_module("airflow.sdk.execution_time.xcom").XCom
+    kind = Naive if backend == "naive" else import_module("airflow.sdk.execution_time.xcom").XCom
     value = make()
     # Connections and imports are made once in a task: here before the clock starts.
     kind.deserialize_value(SimpleNamespace(value=kind.serialize_value({"w": "x" * 5000}, **WHERE)))

@@ -41,7 +41,9 @@ RELEASES = (
     Release("2.5.0", "2022-12-20", ("pandas", "pyarrow")),
     # With the Amazon provider here, and without it elsewhere: both ways to an Airflow connection.
     Release(
-        "2.11.2", "2026-03-25", ("apache-airflow-providers-amazon", _POSTGRES, "pandas<3", "pyarrow", "polars")
+        "2.11.2",
+        "2026-03-25",
+        ("apache-airflow-providers-amazon", _POSTGRES, "pandas<3", "pyarrow", "polars"),
     ),
     Release("3.0.6", "2025-09-15", ("pandas", "pyarrow")),
     Release("3.3.2", "2026-09-25", (_POSTGRES, "asyncpg", "pandas", "pyarrow", "polars")),

@@ -142,7 +142,7 @@ def test_the_page_says_what_is_left(world: World) -> None:
     if version.startswith("3.4"):
         assert world.deployment.run("loops", "first", "2026-02-01T00:00:00+00:00") == "success"
     measured = {action: ", ".join(dict.fromkeys(names)) or "-" for action, names in _measure(world).items()}
-    assert measured == _page().get(version)
+    assert measured == _page().get(version), f"measured on {version}: {json.dumps(measured)}"
 
 
 def _page() -> dict[str, dict[str, str]]:
