@@ -28,7 +28,7 @@ _DELETE_RUN = """
 from airflow.models import DagRun
 from airflow.utils.session import create_session
 with create_session() as session:
-    session.delete(session.query(DagRun).filter_by(dag_id={dag_id!r}, run_id={run_id!r}).one())
+    session.query(DagRun).filter_by(dag_id={dag_id!r}, run_id={run_id!r}).delete()
 """
 _FINAL = ("success", "failed")
 
