@@ -14,6 +14,7 @@ from typing import IO, Any, Callable, Mapping
 from xcomctl_backend import _bundle, _plain, _tables
 from xcomctl_backend._classes import class_name
 from xcomctl_backend._files import File
+from xcomctl_backend._settings import DEFAULT_THRESHOLD
 from xcomctl_backend._tree import TREE, TreeDecoder, TreeEncoder
 from xcomctl_backend.errors import EncodingError, ReferenceFormatError
 
@@ -106,12 +107,16 @@ def encode(
     *,
     frame_format: str = "parquet",
     compression: str = "none",
+    row_limit: int = DEFAULT_THRESHOLD,
     serialisation: Serialisation = WITHOUT_AIRFLOW,
 ) -> Encoded:
-    """Encode any value. Raises EncodingError, whose message names types and columns and never holds data."""
+    """Encode any value; a row may hold it if its JSON has fewer bytes than `row_limit`.
+
+    Raises EncodingError, whose message names types and columns and never holds data.
+    """
     name = class_name(type(value))
     try:
-        encoded = _encode(value, name, frame_format, serialisation)
+        encoded = _encode(value, name, frame_format, row_limit, serialisation)
     except RecursionError:
         raise EncodingError(f"a value of type {name} cannot be stored: it is nested too deep") from None
     except EncodingError as error:
@@ -136,7 +141,9 @@ def content_type(codec: str) -> str:
     return "application/gzip" if codec.endswith(GZIP) else CONTENT_TYPES[codec]
 
 
-def _encode(value: Any, name: str, frame_format: str, serialisation: Serialisation) -> Encoded:
+def _encode(
+    value: Any, name: str, frame_format: str, row_limit: int, serialisation: Serialisation
+) -> Encoded:
     if type(value) is File:
         return _file(value)
     if type(value) is bytes:
@@ -150,16 +157,16 @@ def _encode(value: Any, name: str, frame_format: str, serialisation: Serialisati
             return Encoded(codec, _tables.encode_table(value, codec), _short(name), SUFFIXES[codec])
         except _tables.UnfitColumnsError:
             pass  # The tree keeps what Parquet does not.
-    return _json(value, name, serialisation)
+    return _json(value, name, row_limit, serialisation)
 
 
-def _json(value: Any, name: str, serialisation: Serialisation) -> Encoded:
+def _json(value: Any, name: str, row_limit: int, serialisation: Serialisation) -> Encoded:
     try:
         text = _plain.plain_json(value)
     except (_plain.NotPlainError, TypeError, ValueError):
-        return _tree(value, name, serialisation)
+        return _tree(value, name, row_limit, serialisation)
     document = json_bytes(text)
-    in_row = document if _plain.row_takes(text) else None
+    in_row = _in_row(value, text, document, row_limit)
     if type(value) is str:
         try:
             return Encoded("text", value.encode(), name, SUFFIXES["text"], in_row)
@@ -168,7 +175,7 @@ def _json(value: Any, name: str, serialisation: Serialisation) -> Encoded:
     return Encoded("json", document, name, SUFFIXES["json"], in_row)
 
 
-def _tree(value: Any, name: str, serialisation: Serialisation) -> Encoded:
+def _tree(value: Any, name: str, row_limit: int, serialisation: Serialisation) -> Encoded:
     encoder = TreeEncoder(dump_foreign=serialisation.dump_foreign, allowed=serialisation.allowed)
     text = json.dumps(encoder.document(value), ensure_ascii=False, separators=(",", ":"))
     document = json_bytes(text)
@@ -177,8 +184,13 @@ def _tree(value: Any, name: str, serialisation: Serialisation) -> Encoded:
             "bundle", _bundle.write_bundle(document, encoder.parts), _short(name), SUFFIXES["bundle"]
         )
     return Encoded(
-        "tree", document, _short(name), SUFFIXES["tree"], document if _plain.row_takes(text) else None
+        "tree", document, _short(name), SUFFIXES["tree"], _in_row(value, text, document, row_limit)
     )
+
+
+def _in_row(value: object, text: str, document: bytes, row_limit: int) -> bytes | None:
+    fits = value is None or len(document) < row_limit
+    return document if fits and _plain.row_takes(text) else None
 
 
 def _file(file: File) -> Encoded:

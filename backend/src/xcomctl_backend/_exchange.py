@@ -51,12 +51,14 @@ class Exchange:
                 value,
                 frame_format=settings.frame_format,
                 compression=settings.compression,
+                row_limit=settings.threshold,
                 serialisation=self._serialisation,
             )
         except EncodingError as error:
             raise EncodingError(f"XCom {coordinates}: {error}") from None
         try:
-            if encoded.document is not None and (value is None or self._fits_row(value, encoded.document)):
+            # A text that the legacy settings would resolve is safe in S3 only.
+            if encoded.document is not None and legacy_reference(value, settings) is None:
                 return encoded.document
             return self._store(encoded, coordinates)
         finally:
@@ -82,10 +84,6 @@ class Exchange:
             metadata=object_metadata(coordinates, encoded.codec, reference.sha256),
         )
         return reference
-
-    def _fits_row(self, value: object, document: bytes) -> bool:
-        # A text that the legacy settings would resolve is safe in S3 only.
-        return len(document) < self._settings.threshold and legacy_reference(value, self._settings) is None
 
     def pull(self, document: Mapping[str, Any]) -> Any:
         """The value behind the JSON object of a reference, checked against its size and checksum.

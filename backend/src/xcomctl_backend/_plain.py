@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 RESERVED = "__"
@@ -10,6 +11,8 @@ RESERVED = "__"
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _KNOWN = _SCALARS | {dict, list}
 _LARGEST_INT = 2**63
+_SUSPECT = re.compile(r"NaN|Infinity|[0-9]{19}")
+"""What may be a constant or an integer that a row does not take, or only a part of some text."""
 
 
 class NotPlainError(Exception):
@@ -63,6 +66,8 @@ def row_takes(text: str) -> bool:
         return False
     try:
         text.encode()
+        if _SUSPECT.search(text) is None:
+            return True
         json.loads(text, parse_constant=_no_constant, parse_int=_int_of_64_bits)
     except (UnicodeEncodeError, _NotForTheRowError):
         return False
