@@ -34,10 +34,21 @@ class Release:
         return int(self.version.partition(".")[0])
 
 
+_POSTGRES = "apache-airflow-providers-postgres"
+
 RELEASES = (
-    # With the Amazon provider here, and without it there: both ways to an Airflow connection.
-    Release("2.11.2", "2026-03-25", ("apache-airflow-providers-amazon", "pandas<3", "pyarrow")),
-    Release("3.3.2", "2026-09-25", ("pandas", "pyarrow")),
+    # Before purge, and before Airflow's own serialisation.
+    Release("2.5.0", "2022-12-20", ("pandas", "pyarrow")),
+    # With the Amazon provider here, and without it elsewhere: both ways to an Airflow connection.
+    Release(
+        "2.11.2",
+        "2026-03-25",
+        ("apache-airflow-providers-amazon", _POSTGRES, "pandas<3", "pyarrow", "polars"),
+    ),
+    Release("3.0.6", "2025-09-15", ("pandas", "pyarrow")),
+    Release("3.3.2", "2026-09-25", (_POSTGRES, "asyncpg", "pandas", "pyarrow", "polars")),
+    # With store_value and load_value, and loops.
+    Release("3.4.0b2", "2026-11-20", ("pandas", "pyarrow")),
 )
 
 
@@ -55,6 +66,10 @@ class AirflowEnvironment:
         """The SQLite file of the metadata database."""
         return self.home / "airflow.db"
 
+    def migrate(self) -> None:
+        """Make the tables of the metadata database."""
+        self.airflow("db", "init" if self.release.version.startswith("2.5.") else "migrate")
+
     def airflow(self, *arguments: str, timeout: float = 300) -> str:
         """Run an `airflow` command; its output. Fails the test, with the end of the output, if it fails."""
         return self._run([str(self.folder / "bin" / "airflow"), *arguments], {}, timeout)
@@ -68,7 +83,7 @@ class AirflowEnvironment:
         done = subprocess.run(
             command,
             cwd=self.home,
-            env={**self._environment(), **settings},
+            env={**self.environment(), **settings},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -80,7 +95,8 @@ class AirflowEnvironment:
             )
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The variables of every process of this installation; of the person who runs the tests only what is harmless."""
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "TZ") if name in os.environ}
         return {
             **kept,
@@ -88,10 +104,14 @@ class AirflowEnvironment:
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # Globs, which are what they mean as the regular expressions of the older releases too.
+            "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": "airflow.* backend_samples.*",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
             "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"
             if self.release.generation == 2
             else "LocalExecutor",
+            # Not every release puts the folder of the DAGs there in `dags test`.
+            "PYTHONPATH": str(DAGS),
             "PYTHONDONTWRITEBYTECODE": "1",
             # No credentials and no files of the person who runs the tests may matter.
             "AWS_CONFIG_FILE": os.devnull,
@@ -114,7 +134,13 @@ def install(release: Release, base: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         _or_skip([uv, "venv", "--quiet", "--no-python-downloads", "--python", _python(), str(folder)])
         until = ["--exclude-newer", release.until]
-        _or_skip([uv, "pip", "install", "--quiet", *_into(folder), *until, *wanted["packages"], "boto3"])
+        prerelease = ["--prerelease=allow"] if "b" in release.version else []
+        _or_skip(
+            [
+                *(uv, "pip", "install", "--quiet", *_into(folder), *until, *prerelease),
+                *(*wanted["packages"], "boto3", "psycopg2-binary"),
+            ]
+        )
         ready.write_text(json.dumps(wanted))
     # The backend is what is tested, so it is always installed anew; a failure here is one of ours.
     subprocess.run(

@@ -25,7 +25,8 @@ def main() -> None:
         "pulled": S3XComBackend.deserialize_value(SimpleNamespace(value=stored)) == {"n": list(range(1000))},
         "inline": S3XComBackend.deserialize_value(
             SimpleNamespace(value=S3XComBackend.serialize_value((1, "é"), **where))
-        ),
+        )
+        == (1, "é"),
     }
     row = SimpleNamespace(value=stored, **where)
     if hasattr(S3XComBackend, "orm_deserialize_value"):

@@ -1,36 +1,66 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from collections import namedtuple
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.backend.golden import FOLDER, VALUES, orders
-from xcomctl_backend._codecs import SUFFIXES, decode, encode
+from tests.backend.golden import FOLDER, TABLES, VALUES, golden_cases, orders
+from tests.backend.samples import Colour, same
+from xcomctl_backend._codecs import SUFFIXES, Serialisation, decode, decode_tree, encode
 from xcomctl_backend.errors import EncodingError, ReferenceFormatError
 
 
-def _round_trip(value: Any, frame_format: str = "parquet") -> Any:
-    encoded = encode(value, frame_format=frame_format)
-    return decode(encoded.codec, encoded.payload, index_columns=encoded.index_columns)
+def _round_trip(value: Any, frame_format: str = "parquet", compression: str = "none") -> Any:
+    encoded = encode(value, frame_format=frame_format, compression=compression)
+    with closing(encoded):
+        return decode(encoded.codec, encoded.content, index_columns=encoded.index_columns)
+
+
+def _bytes(value: Any) -> bytes:
+    content = encode(value).content
+    assert isinstance(content, bytes)
+    return content
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_golden_payloads_are_written(name: str) -> None:
     """A value is encoded to the bytes of its golden payload."""
     encoded = encode(VALUES[name], frame_format="csv")
-    assert encoded.payload == (FOLDER / name).read_bytes()
+    assert encoded.content == (FOLDER / name).read_bytes()
     assert SUFFIXES[encoded.codec] == name.rpartition(".")[2]
 
 
-def test_golden_parquet_is_read() -> None:
-    """The golden Parquet payload gives the frame with index, order of columns, categories and time zone."""
-    pd.testing.assert_frame_equal(
-        decode("parquet", (FOLDER / "payloads/orders.parquet").read_bytes()), orders()
-    )
+@pytest.mark.parametrize("name", sorted({**VALUES, **TABLES}))
+def test_golden_payloads_are_read(name: str) -> None:
+    """A golden payload gives its value, with all the types in it."""
+    [case, *_] = [case for case in golden_cases() if case.payload_name == name]
+    stream = io.BytesIO(case.payload) if case.codec == "bundle" else case.payload
+    index_columns = case.reference.get("index_columns", 0)
+    assert same(decode(case.codec, stream, index_columns=index_columns), {**VALUES, **TABLES}[name])
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_golden_codecs_are_chosen(name: str) -> None:
+    """A value is encoded in the codec, and with the suffix, of its golden file."""
+    [case, *_] = [case for case in golden_cases() if case.payload_name == name]
+    with closing(encode(TABLES[name])) as encoded:
+        assert (encoded.codec, encoded.suffix) == (case.codec, case.suffix)
+        assert encoded.type_name == case.reference["type"]
+
+
+def test_golden_gzip_is_written() -> None:
+    """With gzip the codec, the suffix and the payload are those of the golden file; level and time are fixed."""
+    [case] = [case for case in golden_cases() if case.name == "list-gzip"]
+    encoded = encode(VALUES["payloads/list.json"], compression="gzip")
+    assert (encoded.codec, encoded.suffix) == (case.codec, case.suffix)
+    assert decode(case.codec, case.payload) == VALUES["payloads/list.json"]
 
 
 _MULTI_INDEX = pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)], names=["letter", "number"])
@@ -63,9 +93,7 @@ def test_frames_come_back_equal(frame: pd.DataFrame) -> None:
 
 def test_parquet_is_compressed_with_zstd() -> None:
     """The pages of the Parquet file are compressed with zstd."""
-    import io
-
-    metadata = pq.ParquetFile(io.BytesIO(encode(orders()).payload)).metadata
+    metadata = pq.ParquetFile(io.BytesIO(_bytes(orders()))).metadata
     assert {metadata.row_group(0).column(index).compression for index in range(metadata.num_columns)} == {
         "ZSTD"
     }
@@ -110,44 +138,95 @@ class _Secret:
     pass
 
 
-def test_a_value_that_json_does_not_have_is_refused() -> None:
-    """What cannot be stored is an error that names the types, and holds nothing of the value."""
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"password": "hunter2", "object": _Secret()},
+        [("hunter2", {"hunter2"}, _Secret())],
+        {"frame": orders(), "object": pd.DataFrame({"hunter2": [1]}).groupby("hunter2")},
+    ],
+)
+def test_a_part_of_unknown_type_is_refused(value: Any) -> None:
+    """What cannot be stored is an error that names the type of the offending part, and holds nothing of the value."""
     with pytest.raises(
-        EncodingError, match="a value of type dict cannot be stored: Object of type _Secret is not JSON"
-    ):
-        encode({"password": "hunter2", "object": _Secret()})
-
-
-def test_a_circle_is_refused() -> None:
-    """A list that holds itself is an error, not a crash."""
-    circle: list[object] = []
-    circle.append(circle)
-    with pytest.raises(EncodingError, match="a value of type list cannot be stored: ValueError"):
-        encode(circle)
-
-
-def test_a_frame_that_parquet_does_not_take_is_refused() -> None:
-    """The error names the column that mixes types, and quotes nothing of its content."""
-    frame = pd.DataFrame({"fine": [1, 2], "mixed": [1, "hunter2"]})
-    with pytest.raises(EncodingError, match="column 'mixed' mixes types") as caught:
-        encode(frame)
+        EncodingError, match=r"a value of type .* cannot be stored: it holds a .*(Secret|GroupBy)"
+    ) as caught:
+        encode(value)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_frame_with_two_columns_of_one_name_is_refused() -> None:
-    """Parquet has no two columns of the same name; the error says so."""
-    with pytest.raises(EncodingError, match="two columns of the same name"):
-        encode(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+def test_a_circle_is_refused() -> None:
+    """A list or dict that holds itself is an error, not a crash."""
+    circle: list[object] = []
+    circle.append({"within": circle})
+    with pytest.raises(EncodingError, match="it holds a list that holds itself"):
+        encode(circle)
+
+
+@pytest.mark.parametrize("kind", [lambda inner: [inner], lambda inner: (inner,)], ids=["list", "tuple"])
+def test_nesting_without_end_is_refused(kind: Any) -> None:
+    """A value that is nested deeper than a reader could follow is an error."""
+    value: Any = ()
+    for _ in range(5000):
+        value = kind(value)
+    with pytest.raises(EncodingError, match="nested"):
+        encode(value)
+
+
+def test_a_local_class_is_refused() -> None:
+    """A class that no import finds again is refused when the value is stored, and not when it is loaded."""
+    local = namedtuple("local", "a b")
+    local.__qualname__ = "test.<locals>.local"
+    with pytest.raises(EncodingError, match=r"<locals>.local: a class must be at the top of a module"):
+        encode(local(1, 2))
+
+
+def test_a_class_that_airflow_does_not_allow_is_refused() -> None:
+    """A class that the pulling task may not load is refused when the value is stored, naming Airflow's setting."""
+    denying = Serialisation(allowed=lambda _name: False)
+    with pytest.raises(
+        EncodingError, match=r"samples.Colour, which could not .* allowed_deserialization_classes"
+    ):
+        encode([Colour.RED], serialisation=denying)
+
+
+def test_a_class_that_is_not_allowed_is_not_imported() -> None:
+    """A tree that names a class outside the list is an error, and nothing is imported for it."""
+    document = {
+        "__xcomctl_tree__": 1,
+        "value": {"__xcomctl_type__": "dataclass", "module": "antigravity", "class": "X", "fields": {}},
+    }
+    with pytest.raises(ReferenceFormatError, match=r"antigravity\.X, which .* does not allow"):
+        decode_tree(document, Serialisation(allowed=lambda _name: False))
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("subprocess", "Popen"), ("os", "system"), ("builtins", "eval")]
+)
+@pytest.mark.parametrize("kind", ["dataclass", "attrs", "pydantic", "enum", "namedtuple"])
+def test_only_classes_of_the_kind_are_made(kind: str, module: str, name: str) -> None:
+    """Even if the list allows everything, a tree makes no instance of a class that is not of the kind it says."""
+    node = {"__xcomctl_type__": kind, "module": module, "class": name, "fields": {}, "items": [], "name": "x"}
+    with pytest.raises(ReferenceFormatError, match=f"is not a {kind} class"):
+        decode_tree({"__xcomctl_tree__": 1, "value": node}, Serialisation())
 
 
 def test_a_subclass_of_frame_is_not_taken_for_one() -> None:
-    """A subclass would come back as a plain DataFrame, so it is left to Airflow's serialisation, here to plain JSON."""
+    """A subclass would come back as a plain DataFrame, so it is left to Airflow, and refused without it."""
 
     class GeoFrame(pd.DataFrame):
         pass
 
     with pytest.raises(EncodingError, match=r"a value of type .*GeoFrame cannot be stored"):
         encode(GeoFrame({"a": [1]}))
+
+
+def test_an_index_that_parquet_would_change_is_refused() -> None:
+    """An index of mixed types is an error that says so, and quotes nothing of it."""
+    with pytest.raises(EncodingError, match="whose index Parquet does not take") as caught:
+        encode(pd.DataFrame({"a": [1, 2]}, index=[1, "hunter2"]))
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_unknown_codec_asks_for_an_upgrade() -> None:
@@ -169,7 +248,7 @@ def test_codecs_need_neither_airflow_nor_pandas() -> None:
         "from xcomctl_backend._codecs import decode, encode\n"
         "for value in ({'a': [1]}, 'text', b'bytes'):\n"
         "    encoded = encode(value)\n"
-        "    assert decode(encoded.codec, encoded.payload) == value\n"
+        "    assert decode(encoded.codec, encoded.content) == value\n"
         "print('done')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from tests.backend.golden import golden_cases, orders
-from tests.services.object_stores import empty_bucket, new_bucket, remove_bucket
+from tests.services.object_stores import MotoServer, empty_bucket, new_bucket, remove_bucket
 from xcomctl.demo.server import SeaweedFS
-from xcomctl_backend._codecs import plain_json
 from xcomctl_backend._exchange import Exchange, describe
 from xcomctl_backend._reference import Coordinates, Reference, object_key, quote_component
 from xcomctl_backend._s3 import S3Objects, default_client
@@ -64,7 +63,7 @@ def exchange(bucket: str, objects: S3Objects) -> Exchange:
 
 
 def _exchange(settings: Settings, objects: S3Objects) -> Exchange:
-    return Exchange(settings, objects, dump_json=plain_json, load_json=json.loads)
+    return Exchange(settings, objects)
 
 
 def _push(exchange: Exchange, value: object, where: Coordinates = WHERE) -> Reference:
@@ -79,7 +78,7 @@ def _keys(server: SeaweedFS, bucket: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "value", [BIG, list(range(1000)), "id,name\n" * 500, b"\x00\xff", {"__xcomctl__": 1}]
+    "value", [BIG, list(range(1000)), "id,name\n" * 500, b"\x00\xff", {"__xcomctl__": 1, "rows": "x" * 1024}]
 )
 def test_what_is_pushed_is_pulled(exchange: Exchange, value: object) -> None:
     """A value that went to S3 is pulled as it was."""
@@ -178,7 +177,7 @@ def test_a_missing_object_is_an_error(exchange: Exchange, objects: S3Objects) ->
 @pytest.mark.parametrize("payload", [b"[]", b"[1]"], ids=["size", "checksum"])
 def test_a_changed_object_is_an_error(exchange: Exchange, objects: S3Objects, payload: bytes) -> None:
     """An object of another size or checksum than the reference says is not decoded."""
-    reference = _push(exchange, {"__xcomctl__": 1})
+    reference = _push(exchange, BIG)
     small = Reference.to_payload(reference.bucket, reference.key, "json", b"[2]", type_name="list")
     objects.put(small.bucket, small.key, payload, content_type="application/json", metadata={})
     with pytest.raises(CorruptObjectError, match="is not what was written"):
@@ -197,9 +196,10 @@ def test_a_missing_bucket_is_not_a_missing_object(exchange: Exchange) -> None:
 def test_what_cannot_be_stored_leaves_nothing(exchange: Exchange, seaweed: SeaweedFS, bucket: str) -> None:
     """A value of an unknown type is an error that names the XCom, and no object is left."""
     with pytest.raises(
-        EncodingError, match=r"XCom sales_daily/.*/extract:return_value: a value of type dict cannot"
+        EncodingError,
+        match=r"XCom sales_daily/.*/extract:return_value: a value of type dict cannot be stored: it holds a object",
     ):
-        exchange.push({"rows": BIG, "bad": object()}, WHERE)
+        exchange.push({"rows": BIG, "frame": orders(), "bad": object()}, WHERE)
     assert _keys(seaweed, bucket) == []
 
 
@@ -304,6 +304,81 @@ def test_large_objects_go_in_parts(exchange: Exchange, seaweed: SeaweedFS) -> No
         head = client.head_object(Bucket=reference.bucket, Key=reference.key)
     assert head["Metadata"]["xcomctl-sha256"] == reference.sha256
     assert "-" in head["ETag"]
+
+
+def test_settings_reach_the_store(moto_server: MotoServer) -> None:
+    """Encryption, storage class and tags are those of the settings, for small objects and for those sent in parts."""
+    moto_server.create_bucket("settings")
+    settings = Settings(
+        "settings",
+        "",
+        encryption="AES256",
+        storage_class="STANDARD_IA",
+        tags=(("team", "a b"),),
+        requester_pays=True,
+    )
+    options = {"write_options": settings.write_options, "request_options": settings.request_options}
+    with (
+        closing(S3Objects(moto_server.client, **options)) as objects,
+        closing(moto_server.client()) as client,
+    ):
+        exchange = Exchange(settings, objects)
+        for value in (BIG, b"x" * (65 << 20)):
+            reference = _push(exchange, value)
+            head = client.head_object(Bucket="settings", Key=reference.key)
+            tags = client.get_object_tagging(Bucket="settings", Key=reference.key)["TagSet"]
+            assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
+            assert tags == [{"Key": "team", "Value": "a b"}]
+            assert exchange.pull(reference.to_json()) == value
+
+
+class _BrokenOnce:
+    """A client whose first answer ends too early, as a connection does that breaks."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_object(self, **arguments: Any) -> Any:
+        self.asked += 1
+        answer = self._client.get_object(**arguments)
+        if self.asked == 1:
+            answer["Body"]._raw_stream.read(10)
+        return answer
+
+
+def _itself(client: Any) -> Any:
+    return client
+
+
+def test_a_connection_that_breaks_is_tried_again(seaweed: SeaweedFS, bucket: str) -> None:
+    """If an answer ends too early the object is asked for again, in memory and into a file."""
+    for value in (BIG, {"frame": orders()}):
+        broken = _BrokenOnce(seaweed.client())
+        with closing(S3Objects(partial(_itself, broken))) as objects:
+            exchange = _exchange(Settings(bucket, "x"), objects)
+            reference = _push(exchange, value)
+            assert list(exchange.pull(reference.to_json())) == list(value)
+        assert broken.asked == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_compression(compression: str, bucket: str, objects: S3Objects, seaweed: SeaweedFS) -> None:
+    """With gzip, JSON is stored smaller, and suffix, codec and content type say so; Parquet stays as it is."""
+    exchange = _exchange(Settings(bucket, "x", compression=compression), objects)
+    reference, frame = _push(exchange, BIG), _push(exchange, orders())
+    gzip = compression == "gzip"
+    assert (reference.codec, reference.key[-8:].partition(".")[2]) == (
+        ("json+gzip", "json.gz") if gzip else ("json", "json")
+    )
+    assert (reference.size < 2000, frame.codec) == (gzip, "parquet")
+    with closing(seaweed.client()) as client:
+        head = client.head_object(Bucket=bucket, Key=reference.key)
+    assert head["ContentType"] == ("application/gzip" if gzip else "application/json")
+    assert exchange.pull(reference.to_json()) == BIG
 
 
 def test_the_line_for_people() -> None:

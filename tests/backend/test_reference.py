@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.backend.golden import GoldenCase, golden_cases
-from xcomctl_backend._codecs import SUFFIXES
 from xcomctl_backend._reference import (
     Coordinates,
     Reference,
@@ -41,7 +40,7 @@ class TestGolden:
 
     def test_key(self, case: GoldenCase) -> None:
         """The key of a write is that of the golden file."""
-        assert object_key(case.prefix, case.coordinates, case.uuid, SUFFIXES[case.codec]) == case.key
+        assert object_key(case.prefix, case.coordinates, case.uuid, case.suffix) == case.key
 
     def test_reference(self, case: GoldenCase) -> None:
         """The reference of a write is that of the golden file, to the last byte of its JSON."""
@@ -52,6 +51,7 @@ class TestGolden:
             case.payload,
             type_name=case.reference["type"],
             index_columns=case.reference.get("index_columns", 0),
+            name=case.reference.get("name"),
         )
         assert json.dumps(reference.to_json()) == json.dumps(case.reference)
 

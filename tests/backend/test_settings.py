@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from xcomctl_backend._settings import Settings, load
+from xcomctl_backend._settings import OPTIONS, Settings, load
 from xcomctl_backend.errors import SettingError
+
+README = (Path(__file__).parents[2] / "backend" / "README.md").read_text(encoding="utf-8")
 
 
 def _load(**options: str) -> Settings:
@@ -11,24 +15,63 @@ def _load(**options: str) -> Settings:
 
 
 def test_a_path_is_enough() -> None:
-    """With nothing but a path, values of 1 KiB or more go to S3 and frames are Parquet."""
-    assert _load(path="s3://bucket/airflow/xcom") == Settings(
-        "bucket", "airflow/xcom", None, 1024, "parquet", None, None
-    )
+    """With nothing but a path, values of 1 KiB or more go to S3, frames are Parquet, and nothing else is asked for."""
+    settings = _load(path="s3://bucket/airflow/xcom")
+    assert settings == Settings("bucket", "airflow/xcom", None, 1024, "parquet", None, None)
+    assert (settings.write_options, settings.request_options) == ({}, {})
 
 
 def test_every_setting() -> None:
     """Each setting is read; white space around it does not count."""
-    settings = _load(
-        path=" s3://aws_default@my.bucket/a b/é/ ",
-        threshold="0",
-        format="CSV",
+    options = {
+        "path": " s3://aws_default@my.bucket/a b/é/ ",
+        "threshold": "0",
+        "format": "CSV",
+        "compression": "gzip",
+        "endpoint_url": "http://127.0.0.1:9000",
+        "region": "eu-west-3",
+        "encryption": "aws:kms",
+        "kms_key_id": "alias/xcom",
+        "storage_class": "STANDARD_IA",
+        "tags": "team=data, cost = e t l",
+        "requester_pays": "True",
+        "legacy_xcom_s3": "old, older",
+        "legacy_common_io": "s3://aws_default@xcoms/air/, s3://xcoms2",
+        "legacy_pickles": "yes",
+    }
+    assert tuple(options) == OPTIONS
+    settings = _load(**options)
+    assert settings == Settings(
+        bucket="my.bucket",
+        prefix="a b/é",
+        connection_id="aws_default",
+        threshold=0,
+        frame_format="csv",
         endpoint_url="http://127.0.0.1:9000",
         region="eu-west-3",
+        compression="gzip",
+        encryption="aws:kms",
+        kms_key_id="alias/xcom",
+        storage_class="STANDARD_IA",
+        tags=(("team", "data"), ("cost", "e t l")),
+        requester_pays=True,
+        legacy_xcom_s3=("old", "older"),
+        legacy_common_io=(("xcoms", "air"), ("xcoms2", "")),
+        legacy_pickles=True,
     )
-    assert settings == Settings(
-        "my.bucket", "a b/é", "aws_default", 0, "csv", "http://127.0.0.1:9000", "eu-west-3"
-    )
+    assert settings.write_options == {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "alias/xcom",
+        "StorageClass": "STANDARD_IA",
+        "Tagging": "team=data&cost=e+t+l",
+    }
+    assert settings.request_options == {"RequestPayer": "requester"}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_readme_lists_every_setting(option: str) -> None:
+    """Every setting that the code reads has a line in the README of the backend."""
+    assert f"\n| `{option}` |" in README
 
 
 @pytest.mark.parametrize("path", ["s3://bucket", "s3://bucket/"])
@@ -61,6 +104,30 @@ def test_a_bucket_alone_is_a_path(path: str) -> None:
             {"path": "s3://bucket", "format": "pickle"},
             "format (AIRFLOW__XCOMCTL_BACKEND__FORMAT) is 'pickle': write par",
         ),
+        (
+            {"path": "s3://bucket", "compression": "zstd"},
+            "compression (AIRFLOW__XCOMCTL_BACKEND__COMPRESSION) is 'zstd': write none or gzip",
+        ),
+        (
+            {"path": "s3://b12", "encryption": "kms"},
+            "(AIRFLOW__XCOMCTL_BACKEND__ENCRYPTION) is 'kms': write AES256 or",
+        ),
+        ({"path": "s3://b12", "kms_key_id": "k"}, "is set, and [xcomctl_backend] encryption is not aws:kms"),
+        ({"path": "s3://b12", "storage_class": "cold"}, "is 'cold': write one like STANDARD_IA"),
+        (
+            {"path": "s3://b12", "storage_class": "GLACIER"},
+            "is GLACIER: a task could not read such an object",
+        ),
+        ({"path": "s3://b12", "tags": "team"}, "is not a list like team=data,cost=etl with each name once"),
+        (
+            {"path": "s3://b12", "tags": "a=1,a=2"},
+            "is not a list like team=data,cost=etl with each name once",
+        ),
+        ({"path": "s3://b12", "tags": ",".join(f"t{n}=1" for n in range(11))}, "has more than 10 tags"),
+        ({"path": "s3://b12", "requester_pays": "maybe"}, "is 'maybe': write True or False"),
+        ({"path": "s3://b12", "legacy_xcom_s3": "s3://old"}, "is not a list of buckets like my-xcoms"),
+        ({"path": "s3://b12", "legacy_common_io": "s3://k:hunter2@b12"}, "is not a list of paths like s3://"),
+        ({"path": "s3://b12", "legacy_common_io": "/mnt"}, "is not a list of paths like s3://"),
         (
             {"path": "s3://bucket", "endpoint_url": "127.0.0.1:9000"},
             "endpoint_url (AIRFLOW__XCOMCTL_BACKEND__ENDPOINT",

@@ -8,6 +8,7 @@ import re
 from datetime import datetime, timezone
 from typing import Any, BinaryIO, cast
 
+from xcomctl.codecs import typed_tree
 from xcomctl.codecs.cells import format_datetime
 from xcomctl.codecs.interface import FramePreview, PreviewOptions
 from xcomctl.codecs.parquet import MAGIC, preview_parquet
@@ -44,6 +45,8 @@ def readable(value: Any, depth: int = 0) -> Any:
         return [readable(member, depth + 1) for member in value]
     if not isinstance(value, dict):
         return value
+    if depth == 0 and typed_tree.is_tree(value):
+        return typed_tree.readable_node(value["value"])
     if isinstance(name := value.get(CLASS), str) and DATA in value:
         known = _known(name, value[DATA], depth)
         if known is not None:

@@ -10,10 +10,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from xcomctl_backend._files import File
+
 if TYPE_CHECKING:
     from xcomctl_backend.backend import S3XComBackend
 
-__all__ = ["S3XComBackend"]
+__all__ = ["File", "S3XComBackend"]
 
 
 def __getattr__(name: str) -> Any:

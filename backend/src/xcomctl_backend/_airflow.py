@@ -1,14 +1,17 @@
-"""What differs between releases of Airflow, in one place. Written against 2.5 to 3.3."""
+"""What differs between releases of Airflow, in one place. Written against 2.5 to 3.4."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import namedtuple
+from fnmatch import fnmatchcase
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from xcomctl_backend import _codecs, _s3
+from xcomctl_backend import _s3
+from xcomctl_backend._codecs import Serialisation
 from xcomctl_backend._settings import SECTION, Settings
 from xcomctl_backend.errors import SettingError
 
@@ -21,25 +24,40 @@ _Holder = namedtuple("_Holder", "value")
 
 def setting(option: str) -> str | None:
     """Text of one option of our section of Airflow's configuration, None if it is not set."""
-    conf = _first("airflow.sdk.configuration", "airflow.configuration").conf
-    text: str | None = conf.get(SECTION, option, fallback=None)
+    text: str | None = _conf().get(SECTION, option, fallback=None)
     return text
 
 
-def dump_json(value: object) -> bytes:
-    """Write a value as JSON with this release's own serialisation. Raises TypeError for what it does not know."""
+def _conf() -> Any:
+    return _first("airflow.sdk.configuration", "airflow.configuration").conf
+
+
+def _dump_foreign(value: Any) -> Any:
+    """JSON-ready form of a value in this release's own serialisation. Raises TypeError for what it does not know."""
     if AIRFLOW_2:
         # Not BaseXCom.serialize_value: that writes a pickle if [core] enable_xcom_pickling says so.
-        encoder = import_module("airflow.utils.json").XComEncoder
-        return _codecs.json_bytes(json.dumps(value, cls=encoder, ensure_ascii=False, separators=(",", ":")))
-    return _codecs.plain_json(BaseXCom.serialize_value(value))
+        return json.loads(json.dumps(value, cls=import_module("airflow.utils.json").XComEncoder))
+    return BaseXCom.serialize_value(value)
 
 
-def load_json(payload: bytes) -> Any:
-    """Read what `dump_json` wrote, in this or in the other generation of Airflow."""
+def _load_foreign(node: Any) -> Any:
+    """Read what `_dump_foreign` wrote, in this or in the other generation of Airflow."""
     if AIRFLOW_2:
-        return json.loads(payload, cls=import_module("airflow.utils.json").XComDecoder)
-    return BaseXCom.deserialize_value(_Holder(json.loads(payload)))
+        return json.loads(json.dumps(node), cls=import_module("airflow.utils.json").XComDecoder)
+    return BaseXCom.deserialize_value(_Holder(node))
+
+
+def _allowed(dotted: str) -> bool:
+    """Whether Airflow's configuration lets a class of this name be loaded from data."""
+    conf = _conf()
+    globs = (conf.get("core", "allowed_deserialization_classes", fallback=None) or "").split()
+    patterns = (conf.get("core", "allowed_deserialization_classes_regexp", fallback=None) or "").split()
+    return any(fnmatchcase(dotted, glob) for glob in globs) or any(
+        re.fullmatch(pattern, dotted) for pattern in patterns
+    )
+
+
+SERIALISATION = Serialisation(_dump_foreign, _load_foreign, _allowed)
 
 
 def row_value(document: bytes) -> Any:

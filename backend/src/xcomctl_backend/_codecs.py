@@ -1,41 +1,98 @@
-"""Values to payloads and back. Imports pandas and pyarrow only for a value that is a DataFrame, Airflow never.
+"""Values to payloads and back. Imports pandas, polars and NumPy only for a value of theirs, Airflow never.
 
-JSON is written and read by functions that the caller passes in: Airflow's own in a task, plain JSON elsewhere.
+What Airflow alone can do comes in as a `Serialisation`.
 """
 
 from __future__ import annotations
 
-import io
+import gzip
 import json
-import sys
+import re
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import IO, Any, Callable, Mapping
 
+from xcomctl_backend import _bundle, _plain, _tables
+from xcomctl_backend._classes import class_name
+from xcomctl_backend._files import File
+from xcomctl_backend._settings import DEFAULT_THRESHOLD
+from xcomctl_backend._tree import TREE, TreeDecoder, TreeEncoder
 from xcomctl_backend.errors import EncodingError, ReferenceFormatError
 
-SUFFIXES = {"parquet": "parquet", "csv": "csv", "json": "json", "text": "txt", "bytes": "bin"}
-"""Codecs of format 1, with the suffix of their objects."""
+GZIP = "+gzip"
+"""What a codec ends in if its payload is compressed."""
+_ZIPPABLE = ("csv", "json", "tree", "text", "bytes", "npy")
+_ZIP_LEVEL = 6
+
+SUFFIXES = {
+    "parquet": "parquet",
+    "parquet-series": "parquet",
+    "parquet-polars": "parquet",
+    "parquet-arrow": "parquet",
+    "npy": "npy",
+    "csv": "csv",
+    "json": "json",
+    "tree": "json",
+    "bundle": "zip",
+    "text": "txt",
+    "bytes": "bin",
+    "file": "file",
+}
+"""Codecs of format 1, with the suffix of their objects (`file`: unless the file has one that fits)."""
+_PARQUET = "application/vnd.apache.parquet"
 CONTENT_TYPES = {
-    "parquet": "application/vnd.apache.parquet",
+    "parquet": _PARQUET,
+    "parquet-series": _PARQUET,
+    "parquet-polars": _PARQUET,
+    "parquet-arrow": _PARQUET,
+    "npy": "application/octet-stream",
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
+    "tree": "application/json",
+    "bundle": "application/zip",
     "text": "text/plain; charset=utf-8",
     "bytes": "application/octet-stream",
+    "file": "application/octet-stream",
 }
+
+
+def _no_foreign(value: object) -> Any:
+    raise TypeError(class_name(type(value)))
+
+
+@dataclass(frozen=True)
+class Serialisation:
+    """What only Airflow knows: its JSON for a type of its own, and which classes may be loaded."""
+
+    dump_foreign: Callable[[Any], Any] = _no_foreign
+    """JSON-ready form of a value. Raises TypeError for what it does not know."""
+    load_foreign: Callable[[Any], Any] = lambda node: node
+    allowed: Callable[[str], bool] = lambda _name: True
+    """Whether a class of this dotted name may be loaded."""
+
+
+WITHOUT_AIRFLOW = Serialisation()
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A value as a payload. `document` is its JSON if the row could hold the value itself, else None."""
+    """A value as a payload: bytes, or a stream that `close` closes. `document` is the JSON that a row may hold instead."""
 
     codec: str
-    payload: bytes = field(repr=False)
+    content: bytes | IO[bytes] = field(repr=False)
     type_name: str
+    suffix: str
     document: bytes | None = field(default=None, repr=False)
     index_columns: int = 0
+    name: str | None = None
+    """Name of a file."""
+
+    def close(self) -> None:
+        """Close the stream."""
+        if not isinstance(self.content, bytes):
+            self.content.close()
 
 
-def plain_json(value: object) -> bytes:
+def compact_json(value: object) -> bytes:
     """JSON without Airflow: dict, list, str, numbers, bool, None. Raises TypeError or ValueError for anything else."""
     return json_bytes(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
@@ -46,108 +103,162 @@ def json_bytes(text: str) -> bytes:
 
 
 def encode(
-    value: object, *, frame_format: str = "parquet", dump_json: Callable[[object], bytes] = plain_json
+    value: object,
+    *,
+    frame_format: str = "parquet",
+    compression: str = "none",
+    row_limit: int = DEFAULT_THRESHOLD,
+    serialisation: Serialisation = WITHOUT_AIRFLOW,
 ) -> Encoded:
-    """Encode any value. Raises EncodingError, whose message names types and columns and never holds data."""
-    name = _type_name(value)
-    if _is_frame(value):
-        if frame_format == "csv":
-            payload, index_columns = _csv(value)
-            return Encoded("csv", payload, "pandas.DataFrame", index_columns=index_columns)
-        return Encoded("parquet", _parquet(value), "pandas.DataFrame")
-    if type(value) is bytes:
-        return Encoded("bytes", value, name)
+    """Encode any value; a row may hold it if its JSON has fewer bytes than `row_limit`.
+
+    Raises EncodingError, whose message names types and columns and never holds data.
+    """
+    name = class_name(type(value))
     try:
-        document = dump_json(value)
-    except TypeError as error:
+        encoded = _encode(value, name, frame_format, row_limit, serialisation)
+    except RecursionError:
+        raise EncodingError(f"a value of type {name} cannot be stored: it is nested too deep") from None
+    except EncodingError as error:
         raise EncodingError(f"a value of type {name} cannot be stored: {error}") from None
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise EncodingError(
-            f"a value of type {name} cannot be stored: {type(error).__name__} while writing it as JSON"
-        ) from None
+    if compression == "gzip" and encoded.codec in _ZIPPABLE and isinstance(encoded.content, bytes):
+        # Without a time in it the same value gives the same bytes.
+        packed = gzip.compress(encoded.content, _ZIP_LEVEL)
+        packed = packed[:4] + b"\0\0\0\0" + packed[8:]
+        return Encoded(
+            encoded.codec + GZIP,
+            packed,
+            encoded.type_name,
+            f"{encoded.suffix}.gz",
+            encoded.document,
+            encoded.index_columns,
+        )
+    return encoded
+
+
+def content_type(codec: str) -> str:
+    """The Content-Type of an object; of a compressed one it says what it is, as no client is to unpack it unasked."""
+    return "application/gzip" if codec.endswith(GZIP) else CONTENT_TYPES[codec]
+
+
+def _encode(
+    value: Any, name: str, frame_format: str, row_limit: int, serialisation: Serialisation
+) -> Encoded:
+    if type(value) is File:
+        return _file(value)
+    if type(value) is bytes:
+        return Encoded("bytes", value, name, SUFFIXES["bytes"])
+    codec = _tables.table_codec(value)
+    if codec == "parquet" and frame_format == "csv":
+        text, index_columns = _tables.encode_csv(value)
+        return Encoded("csv", text, "pandas.DataFrame", SUFFIXES["csv"], index_columns=index_columns)
+    if codec is not None:
+        try:
+            return Encoded(codec, _tables.encode_table(value, codec), _short(name), SUFFIXES[codec])
+        except _tables.UnfitColumnsError:
+            pass  # The tree keeps what Parquet does not.
+    return _json(value, name, row_limit, serialisation)
+
+
+def _json(value: Any, name: str, row_limit: int, serialisation: Serialisation) -> Encoded:
+    try:
+        text = _plain.plain_json(value)
+    except (_plain.NotPlainError, TypeError, ValueError):
+        return _tree(value, name, row_limit, serialisation)
+    document = json_bytes(text)
+    in_row = _in_row(value, text, document, row_limit)
     if type(value) is str:
         try:
-            return Encoded("text", value.encode(), name, document)
+            return Encoded("text", value.encode(), name, SUFFIXES["text"], in_row)
         except UnicodeEncodeError:
-            return Encoded("json", document, name, document)
-    return Encoded("json", document, name, document)
+            pass
+    return Encoded("json", document, name, SUFFIXES["json"], in_row)
+
+
+def _tree(value: Any, name: str, row_limit: int, serialisation: Serialisation) -> Encoded:
+    encoder = TreeEncoder(dump_foreign=serialisation.dump_foreign, allowed=serialisation.allowed)
+    text = json.dumps(encoder.document(value), ensure_ascii=False, separators=(",", ":"))
+    document = json_bytes(text)
+    if encoder.parts:
+        return Encoded(
+            "bundle", _bundle.write_bundle(document, encoder.parts), _short(name), SUFFIXES["bundle"]
+        )
+    return Encoded(
+        "tree", document, _short(name), SUFFIXES["tree"], _in_row(value, text, document, row_limit)
+    )
+
+
+def _in_row(value: object, text: str, document: bytes, row_limit: int) -> bytes | None:
+    fits = value is None or len(document) < row_limit
+    return document if fits and _plain.row_takes(text) else None
+
+
+def _file(file: File) -> Encoded:
+    try:
+        content = file.open("rb")
+    except OSError as error:
+        raise EncodingError(f"the file cannot be read: {error.strerror or type(error).__name__}") from None
+    suffix = file.name.rpartition(".")[2].lower() if "." in file.name[1:] else ""
+    suffix = suffix if re.fullmatch(r"[a-z0-9]{1,16}", suffix) else SUFFIXES["file"]
+    return Encoded("file", content, "xcomctl_backend.File", suffix, name=file.name)
+
+
+def _short(name: str) -> str:
+    """`pandas.DataFrame` in every release of pandas, some of which say `pandas.core.frame.DataFrame`."""
+    return re.sub(r"^(pandas|polars|pyarrow|numpy)\..*\.", r"\1.", name)
+
+
+def is_tree(document: object) -> bool:
+    """Whether a decoded JSON value is the document of a tree."""
+    return isinstance(document, dict) and TREE in document
+
+
+def decode_tree(document: Mapping[str, Any], serialisation: Serialisation) -> Any:
+    """The value of a tree without parts, which a row may hold."""
+    return _decoder(_no_part, serialisation).value(document)
 
 
 def decode(
-    codec: str, payload: bytes, *, index_columns: int = 0, load_json: Callable[[bytes], Any] = json.loads
+    codec: str,
+    payload: bytes | IO[bytes],
+    *,
+    index_columns: int = 0,
+    serialisation: Serialisation = WITHOUT_AIRFLOW,
 ) -> Any:
-    """Decode a payload whose checksum was verified. Raises ReferenceFormatError for a codec of a later release."""
-    if codec == "parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    """Decode a payload whose checksum was verified; a `bundle` comes as a stream, all others as bytes.
 
-        return pq.ParquetFile(pa.BufferReader(payload)).read().to_pandas()
+    Raises ReferenceFormatError for a codec of a later release.
+    """
+    if codec == "bundle":
+        stream: Any = payload
+        return _bundle.read_bundle(
+            stream, lambda document, part: _decoder(part, serialisation).value(document)
+        )
+    content: Any = payload
+    if codec.endswith(GZIP) and codec[: -len(GZIP)] in _ZIPPABLE:
+        codec, content = codec[: -len(GZIP)], gzip.decompress(content)
+    if codec in _tables.CODECS:
+        return _tables.decode_table(content, codec)
     if codec == "csv":
-        import pandas as pd
-
-        return pd.read_csv(io.BytesIO(payload), index_col=list(range(index_columns)) or None)
+        return _tables.decode_csv(content, index_columns)
     if codec == "json":
-        return load_json(payload)
+        document = json.loads(content)
+        # Not written any more: values in Airflow's own serialisation, as the first release did.
+        return serialisation.load_foreign(document) if b'"__classname__"' in content else document
+    if codec == "tree":
+        return decode_tree(json.loads(content), serialisation)
     if codec == "text":
-        return payload.decode()
+        return content.decode()
     if codec == "bytes":
-        return payload
+        return content
     raise ReferenceFormatError(
         f"the object is encoded as {codec!r}, which this xcomctl-backend does not know: upgrade it"
     )
 
 
-def _type_name(value: object) -> str:
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+def _decoder(part: Callable[[int, Mapping[str, Any]], Any], serialisation: Serialisation) -> TreeDecoder:
+    return TreeDecoder(part=part, load_foreign=serialisation.load_foreign, allowed=serialisation.allowed)
 
 
-def _is_frame(value: object) -> bool:
-    # Whoever has a DataFrame has imported pandas. A subclass is not one: its own type would be lost.
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and type(value) is getattr(pandas, "DataFrame", None)
-
-
-def _parquet(frame: Any) -> bytes:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise EncodingError(
-            "a pandas.DataFrame needs pyarrow: pip install pyarrow, or set [xcomctl_backend] format = csv"
-        ) from None
-    if not frame.columns.is_unique:
-        raise EncodingError(
-            "a pandas.DataFrame with two columns of the same name cannot be stored as Parquet"
-        )
-    try:
-        table = pa.Table.from_pandas(frame)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        # The message of the library quotes data, so the column is looked for instead.
-        raise EncodingError(
-            f"a pandas.DataFrame cannot be stored as Parquet: {_unfit_columns(frame, pa)} mixes types or holds "
-            "objects that Parquet does not have"
-        ) from None
-    sink = io.BytesIO()
-    # Version 2.6 is the first that keeps nanoseconds.
-    pq.write_table(table, sink, compression="zstd", version="2.6")
-    return sink.getvalue()
-
-
-def _unfit_columns(frame: Any, pa: Any) -> str:
-    unfit = []
-    for position, name in enumerate(frame.columns):
-        try:
-            pa.Array.from_pandas(frame.iloc[:, position])
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            unfit.append(f"column {name!r}")
-    return ", ".join(unfit) or "its index"
-
-
-def _csv(frame: Any) -> tuple[bytes, int]:
-    import pandas as pd
-
-    index = frame.index
-    counted = isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None
-    text = frame.to_csv(index=not counted)
-    return text.encode(), 0 if counted else index.nlevels
+def _no_part(_number: int, _node: Mapping[str, Any]) -> Any:
+    raise ReferenceFormatError("the value names a part, and there are none beside it")

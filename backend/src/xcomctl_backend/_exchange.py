@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import uuid
-from typing import Any, Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Mapping
 
-from xcomctl_backend import _codecs
+from xcomctl_backend import _bundle, _codecs
+from xcomctl_backend._codecs import Encoded, Serialisation
+from xcomctl_backend._files import File
+from xcomctl_backend._legacy import LegacyReference, decode_legacy, legacy_reference
 from xcomctl_backend._reference import (
     Coordinates,
     Reference,
-    is_marked,
+    fingerprint,
     may_belong_to,
     object_key,
     object_metadata,
@@ -24,20 +27,18 @@ _log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """Pushes and pulls values. `dump_json` and `load_json` decide how values are written as JSON."""
+    """Pushes and pulls values. `serialisation` is what only Airflow knows of them."""
 
     def __init__(
         self,
         settings: Settings,
         objects: S3Objects,
         *,
-        dump_json: Callable[[object], bytes],
-        load_json: Callable[[bytes], Any],
+        serialisation: Serialisation = _codecs.WITHOUT_AIRFLOW,
     ) -> None:
         self._settings = settings
         self._objects = objects
-        self._dump_json = dump_json
-        self._load_json = load_json
+        self._serialisation = serialisation
 
     def push(self, value: object, coordinates: Coordinates) -> bytes | Reference:
         """Give the JSON of a value that stays in the row, else store the value and give the reference to it.
@@ -46,54 +47,91 @@ class Exchange:
         """
         settings = self._settings
         try:
-            encoded = _codecs.encode(value, frame_format=settings.frame_format, dump_json=self._dump_json)
+            encoded = _codecs.encode(
+                value,
+                frame_format=settings.frame_format,
+                compression=settings.compression,
+                row_limit=settings.threshold,
+                serialisation=self._serialisation,
+            )
         except EncodingError as error:
             raise EncodingError(f"XCom {coordinates}: {error}") from None
-        if encoded.document is not None and (value is None or self._fits_row(value, encoded.document)):
-            return encoded.document
-        key = object_key(settings.prefix, coordinates, str(uuid.uuid4()), _codecs.SUFFIXES[encoded.codec])
+        try:
+            # A text that the legacy settings would resolve is safe in S3 only.
+            if encoded.document is not None and legacy_reference(value, settings) is None:
+                return encoded.document
+            return self._store(encoded, coordinates)
+        finally:
+            encoded.close()
+
+    def _store(self, encoded: Encoded, coordinates: Coordinates) -> Reference:
+        settings = self._settings
+        key = object_key(settings.prefix, coordinates, str(uuid.uuid4()), encoded.suffix)
         reference = Reference.to_payload(
             settings.bucket,
             key,
             encoded.codec,
-            encoded.payload,
+            encoded.content,
             type_name=encoded.type_name,
             index_columns=encoded.index_columns,
+            name=encoded.name,
         )
         self._objects.put(
             settings.bucket,
             key,
-            encoded.payload,
-            content_type=_codecs.CONTENT_TYPES[encoded.codec],
+            encoded.content,
+            content_type=_codecs.content_type(encoded.codec),
             metadata=object_metadata(coordinates, encoded.codec, reference.sha256),
         )
         return reference
 
-    def _fits_row(self, value: object, document: bytes) -> bool:
-        # A task may return a dict that looks like a reference. In S3 it cannot be taken for one.
-        return len(document) < self._settings.threshold and not is_marked(value)
-
     def pull(self, document: Mapping[str, Any]) -> Any:
         """The value behind the JSON object of a reference, checked against its size and checksum.
 
-        Raises ReferenceFormatError, MissingObjectError, CorruptObjectError and botocore's exceptions.
+        The content of a File is fetched when it is asked for. Raises ReferenceFormatError, MissingObjectError,
+        CorruptObjectError and botocore's exceptions.
         """
         reference = Reference.from_json(document)
+        if reference.codec == "file":
+            return File.fetched_by(reference.name or "file", lambda path: self._download(reference, path))
+        if reference.codec == "bundle":
+            with _bundle.room_for(reference.size) as room:
+                self._fetch(reference, room)
+                return _codecs.decode(reference.codec, room, serialisation=self._serialisation)
         try:
             payload = self._objects.get(reference.bucket, reference.key)
         except NoSuchObject:
-            raise MissingObjectError(
-                f"XCom {reference.coordinates or '(of another layout)'}: its object {reference.uri} does not exist. "
-                "It was deleted, for instance by a lifecycle rule of the bucket: clear the task that pushed it. "
-                f"To look closer: xcomctl show '{reference.uri}', xcomctl fsck"
-            ) from None
-        if len(payload) != reference.size or hashlib.sha256(payload).hexdigest() != reference.sha256:
-            raise CorruptObjectError(
-                f"XCom {reference.coordinates or '(of another layout)'}: its object {reference.uri} is not what was "
-                f"written: {len(payload)} bytes for {reference.size}, or another checksum. Clear the task that pushed it"
-            )
+            raise _missing(_of_xcom(reference), reference.uri) from None
+        _verify(reference, payload)
         return _codecs.decode(
-            reference.codec, payload, index_columns=reference.index_columns, load_json=self._load_json
+            reference.codec, payload, index_columns=reference.index_columns, serialisation=self._serialisation
+        )
+
+    def _download(self, reference: Reference, path: Path) -> None:
+        with path.open("w+b") as target:
+            self._fetch(reference, target)
+
+    def _fetch(self, reference: Reference, target: IO[bytes]) -> None:
+        try:
+            self._objects.fetch(reference.bucket, reference.key, target)
+        except NoSuchObject:
+            raise _missing(_of_xcom(reference), reference.uri) from None
+        _verify(reference, target)
+
+    def inline(self, value: Any) -> Any:
+        """The value for what a row without a reference holds, decoded: a tree, a legacy reference, or the value itself."""
+        if _codecs.is_tree(value):
+            return _codecs.decode_tree(value, self._serialisation)
+        legacy = legacy_reference(value, self._settings)
+        return value if legacy is None else self._pull_legacy(legacy)
+
+    def _pull_legacy(self, reference: LegacyReference) -> Any:
+        try:
+            payload = self._objects.get(reference.bucket, reference.key)
+        except NoSuchObject:
+            raise _missing("XCom of an earlier backend", reference.uri) from None
+        return decode_legacy(
+            reference, payload, pickles=self._settings.legacy_pickles, serialisation=self._serialisation
         )
 
     def purge(self, document: Mapping[str, Any], row: Mapping[str, Any]) -> None:
@@ -120,6 +158,27 @@ class Exchange:
             _log.warning(
                 "Could not delete %s (%s); xcomctl gc collects it", reference.uri, type(error).__name__
             )
+
+
+def _of_xcom(reference: Reference) -> str:
+    return f"XCom {reference.coordinates or '(of another layout)'}"
+
+
+def _missing(xcom: str, uri: str) -> MissingObjectError:
+    return MissingObjectError(
+        f"{xcom}: its object {uri} does not exist. "
+        "It was deleted, for instance by a lifecycle rule of the bucket: clear the task that pushed it. "
+        f"To look closer: xcomctl show '{uri}', xcomctl fsck"
+    )
+
+
+def _verify(reference: Reference, payload: bytes | IO[bytes]) -> None:
+    size, sha256 = fingerprint(payload)
+    if (size, sha256) != (reference.size, reference.sha256):
+        raise CorruptObjectError(
+            f"{_of_xcom(reference)}: its object {reference.uri} is not what was "
+            f"written: {size} bytes for {reference.size}, or another checksum. Clear the task that pushed it"
+        )
 
 
 def describe(document: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import IO, Any, Mapping
 from urllib.parse import quote, unquote
 
 from xcomctl_backend.errors import ReferenceFormatError
@@ -32,6 +32,8 @@ _ABSENT = "%7E"
 """Quoting never gives `%7E`, because `~` is kept: so it can mark what is absent, or was cut."""
 _MAX_METADATA_BYTES = 2000
 """S3 takes 2 KB of user metadata: names and values together."""
+
+_CHUNK = 1 << 20
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _NAME = re.compile(r"(?P<unique>" + _UUID + r")\.(?P<suffix>[a-z0-9]+(?:\.[a-z0-9]+)?)")
@@ -66,14 +68,24 @@ class Reference:
     """Name of the value's Python type, for people; nothing is decoded by it."""
     index_columns: int = 0
     """CSV only: how many leading columns are the index of the frame."""
+    name: str | None = None
+    """Files only: the name of the file."""
 
     @classmethod
     def to_payload(
-        cls, bucket: str, key: str, codec: str, payload: bytes, *, type_name: str, index_columns: int = 0
+        cls,
+        bucket: str,
+        key: str,
+        codec: str,
+        payload: bytes | IO[bytes],
+        *,
+        type_name: str,
+        index_columns: int = 0,
+        name: str | None = None,
     ) -> Reference:
-        """The reference to a payload that is (to be) stored under `key`."""
-        digest = hashlib.sha256(payload).hexdigest()
-        return cls(f"s3://{bucket}/{key}", codec, len(payload), digest, type_name, index_columns)
+        """The reference to a payload that is (to be) stored under `key`. A stream is read to its end and set back."""
+        size, digest = fingerprint(payload)
+        return cls(f"s3://{bucket}/{key}", codec, size, digest, type_name, index_columns, name)
 
     @property
     def bucket(self) -> str:
@@ -103,6 +115,8 @@ class Reference:
             document["type"] = self.type
         if self.index_columns:
             document["index_columns"] = self.index_columns
+        if self.name is not None:
+            document["name"] = self.name
         return document
 
     @classmethod
@@ -127,6 +141,7 @@ class Reference:
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             raise ReferenceFormatError(f"the reference to {uri} has no `sha256` of 64 hex digits")
         type_name, index_columns = document.get("type"), document.get("index_columns", 0)
+        name = document.get("name")
         return cls(
             uri,
             codec,
@@ -134,12 +149,21 @@ class Reference:
             sha256,
             type_name if isinstance(type_name, str) else None,
             index_columns if isinstance(index_columns, int) else 0,
+            name if isinstance(name, str) else None,
         )
 
 
-def is_marked(value: object) -> bool:
-    """Whether a decoded value is a JSON object with the marker: in a row, only references are."""
-    return isinstance(value, dict) and MARKER in value
+def fingerprint(payload: bytes | IO[bytes]) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hex) of bytes, or of a stream from its beginning, which is set back to it."""
+    if isinstance(payload, bytes):
+        return len(payload), hashlib.sha256(payload).hexdigest()
+    digest, size = hashlib.sha256(), 0
+    payload.seek(0)
+    while chunk := payload.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    payload.seek(0)
+    return size, digest.hexdigest()
 
 
 def quote_component(text: str) -> str:
@@ -228,14 +252,19 @@ def may_belong_to(key: str, prefix: str, row: Mapping[str, Any]) -> bool:
 
 def reference_document(stored: object) -> dict[str, Any] | None:
     """The JSON object of a reference in what a row holds (bytes in Airflow 2, decoded JSON in Airflow 3), else None."""
+    return marked_document(stored, MARKER)
+
+
+def marked_document(stored: object, marker: str) -> dict[str, Any] | None:
+    """The JSON object with the member `marker` in what a row holds, None if it holds anything else."""
     if isinstance(stored, bytes):
-        if stored[:1] != b"{" or MARKER.encode() not in stored:
+        if stored[:1] != b"{" or marker.encode() not in stored:
             return None
         try:
             stored = json.loads(stored)
         except ValueError:
             return None
-    return stored if isinstance(stored, dict) and is_marked(stored) else None
+    return stored if isinstance(stored, dict) and marker in stored else None
 
 
 def object_metadata(coordinates: Coordinates, codec: str, sha256: str) -> dict[str, str]:

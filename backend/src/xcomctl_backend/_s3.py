@@ -5,51 +5,92 @@ from __future__ import annotations
 import io
 import os
 import threading
-from typing import Any, Callable, Mapping
+from contextlib import closing
+from typing import IO, Any, Callable, Mapping
 
 _MULTIPART_BYTES = 64 << 20
 """From here on an object is sent in parts; one request takes 5 GiB at most."""
+_CHUNK = 1 << 20
+_READ_ATTEMPTS = 4
 
 
 class S3Objects:
     """Objects of any bucket, through a client that `connect` makes.
 
-    Safe in threads and after a fork: the child makes a client of its own. Raises botocore's own exceptions, and
-    NoSuchObject where the store says that there is no such key.
+    `write_options` and `request_options` go with every write, and with every request, as boto3 names them. Safe in
+    threads and after a fork: the child makes a client of its own. Raises botocore's own exceptions, and NoSuchObject
+    where the store says that there is no such key.
     """
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        *,
+        write_options: Mapping[str, str] | None = None,
+        request_options: Mapping[str, str] | None = None,
+    ) -> None:
         self._connect = connect
+        self._request_options = dict(request_options or {})
+        self._write_options = {**(write_options or {}), **self._request_options}
         self._lock = threading.Lock()
         self._clients: dict[int, Any] = {}
 
     def put(
-        self, bucket: str, key: str, payload: bytes, *, content_type: str, metadata: Mapping[str, str]
+        self,
+        bucket: str,
+        key: str,
+        payload: bytes | IO[bytes],
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
     ) -> None:
-        """Store a payload."""
-        extra = {"ContentType": content_type, "Metadata": dict(metadata)}
-        if len(payload) < _MULTIPART_BYTES:
+        """Store a payload: bytes, or a stream from where it stands, which is sent in parts and never held whole."""
+        extra = {"ContentType": content_type, "Metadata": dict(metadata), **self._write_options}
+        if isinstance(payload, bytes) and len(payload) < _MULTIPART_BYTES:
             self._client().put_object(Bucket=bucket, Key=key, Body=payload, **extra)
-        else:
-            self._client().upload_fileobj(io.BytesIO(payload), bucket, key, ExtraArgs=extra)
+            return
+        stream = io.BytesIO(payload) if isinstance(payload, bytes) else payload
+        self._client().upload_fileobj(stream, bucket, key, ExtraArgs=extra)
 
     def get(self, bucket: str, key: str) -> bytes:
         """The whole payload. Raises NoSuchObject."""
-        from botocore.exceptions import ClientError
-
-        try:
-            response = self._client().get_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "NoSuchKey":
-                raise NoSuchObject(f"s3://{bucket}/{key}") from None
-            raise
-        with response["Body"] as body:
-            payload: bytes = body.read()
+        payload: bytes = self._read(bucket, key, lambda body: body.read())
         return payload
+
+    def fetch(self, bucket: str, key: str, target: IO[bytes]) -> None:
+        """Write the payload to `target`, a seekable stream, piece by piece. Raises NoSuchObject."""
+
+        def copy(body: Any) -> None:
+            target.seek(0)
+            target.truncate()
+            for chunk in body.iter_chunks(_CHUNK):
+                target.write(chunk)
+
+        self._read(bucket, key, copy)
+
+    def _read(self, bucket: str, key: str, consume: Callable[[Any], Any]) -> Any:
+        from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+
+        for attempt in range(1, _READ_ATTEMPTS + 1):
+            try:
+                response = self._client().get_object(Bucket=bucket, Key=key, **self._request_options)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                    raise NoSuchObject(f"s3://{bucket}/{key}") from None
+                raise
+            try:
+                # Not `with body`: that gives the raw stream, which does not notice that it ends too early.
+                with closing(response["Body"]) as body:
+                    return consume(body)
+            except (HTTPClientError, IncompleteReadError):
+                # botocore tries a request again, but not the reading of what it answered.
+                if attempt == _READ_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; one that is already gone is no error."""
-        self._client().delete_object(Bucket=bucket, Key=key)
+        self._client().delete_object(Bucket=bucket, Key=key, **self._request_options)
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""

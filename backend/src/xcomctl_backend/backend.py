@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from xcomctl_backend import _airflow, _settings
 from xcomctl_backend._airflow import BaseXCom
-from xcomctl_backend._codecs import plain_json
+from xcomctl_backend._codecs import compact_json
 from xcomctl_backend._exchange import Exchange, describe
-from xcomctl_backend._reference import Coordinates, Reference, reference_document
+from xcomctl_backend._reference import Coordinates, Reference, marked_document, reference_document
 from xcomctl_backend._s3 import S3Objects
+from xcomctl_backend._tree import TREE
 
 # Read once, here: a wrong setting stops Airflow when it loads the backend, and not one task after the other.
 _SETTINGS = _settings.load(_airflow.setting)
 _EXCHANGE = Exchange(
     _SETTINGS,
-    S3Objects(lambda: _airflow.connect(_SETTINGS)),
-    dump_json=_airflow.dump_json,
-    load_json=_airflow.load_json,
+    S3Objects(
+        lambda: _airflow.connect(_SETTINGS),
+        write_options=_SETTINGS.write_options,
+        request_options=_SETTINGS.request_options,
+    ),
+    serialisation=_airflow.SERIALISATION,
 )
+
+
+def _store(value: Any, coordinates: Coordinates) -> Any:
+    pushed = _EXCHANGE.push(value, coordinates)
+    return _airflow.row_value(compact_json(pushed.to_json()) if isinstance(pushed, Reference) else pushed)
+
+
+def _load(stored: Any, otherwise: Callable[[], Any]) -> Any:
+    """The value of a row; `otherwise` reads one that this backend did not mark."""
+    document = reference_document(stored)
+    if document is not None:
+        return _EXCHANGE.pull(document)
+    tree = marked_document(stored, TREE)
+    return _EXCHANGE.inline(otherwise() if tree is None else tree)
 
 
 class Description(str):
@@ -49,14 +67,28 @@ class S3XComBackend(BaseXCom):  # type: ignore[misc] # Airflow is not there when
     ) -> Any:
         """What the row holds for a value: its JSON, or a reference to the object that was just stored."""
         index = -1 if map_index is None else map_index
-        pushed = _EXCHANGE.push(value, Coordinates(dag_id, run_id, task_id, index, key))
-        return _airflow.row_value(plain_json(pushed.to_json()) if isinstance(pushed, Reference) else pushed)
+        return _store(value, Coordinates(dag_id, run_id, task_id, index, key))
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
         """The value that a row stands for; the object is fetched if the row is a reference."""
-        document = reference_document(result.value)
-        return BaseXCom.deserialize_value(result) if document is None else _EXCHANGE.pull(document)
+        return _load(result.value, lambda: BaseXCom.deserialize_value(result))
+
+    if hasattr(BaseXCom, "store_value"):
+        # Airflow 3.4 prefers these two, and without them refuses DAGs with loops.
+
+        @classmethod
+        def store_value(cls, coordinate: Any, key: str, value: Any) -> Any:
+            """What the row holds for a value of a task instance, each iteration of a loop being one of its own."""
+            at = coordinate.region_index
+            index = at if isinstance(at, int) and at >= 0 else -1
+            where = Coordinates(coordinate.dag_id, coordinate.run_id, coordinate.task_id, index, key)
+            return _store(value, where)
+
+        @classmethod
+        def load_value(cls, stored: Any) -> Any:
+            """The value that a row stands for."""
+            return _load(stored, lambda: BaseXCom.load_value(stored))
 
     if _airflow.AIRFLOW_2:
 

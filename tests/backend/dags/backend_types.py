@@ -1,10 +1,15 @@
 # ruff: noqa: D103 - a task is named after what it does
 # mypy: ignore-errors
-"""A DAG for Airflow 2.11 and 3.x: pushes values of many types and says so loudly if what it pulls is not equal."""
+"""A DAG for Airflow 2.5 to 3.4: pushes values of many types and says so loudly if what it pulls is not equal."""
 
 import datetime
+import tempfile
+from pathlib import Path
 
 import pandas as pd
+from backend_samples import check_everything, everything
+
+from xcomctl_backend import File
 
 try:
     from airflow.sdk import DAG, task
@@ -60,6 +65,29 @@ with DAG("backend_types", start_date=datetime.datetime(2026, 1, 1), schedule=Non
         return b"\x00\xff" * 10
 
     @task
+    def push_tuple():
+        return 1, float("inf")
+
+    @task
+    def push_everything():
+        return everything()
+
+    @task
+    def pull_everything(pulled):
+        check_everything(pulled)
+
+    @task
+    def push_file():
+        path = Path(tempfile.mkdtemp()) / "lines.csv"
+        path.write_text(CSV_TEXT, encoding="utf-8")
+        return File(path)
+
+    @task
+    def pull_file(pulled):
+        if pulled.name != "lines.csv" or pulled.read_text() != CSV_TEXT or len(pulled.to_pandas()) != 200:
+            raise ValueError("the file came back changed")
+
+    @task
     def push_small():
         return {"small": "é"}
 
@@ -76,6 +104,7 @@ with DAG("backend_types", start_date=datetime.datetime(2026, 1, 1), schedule=Non
             ("raw", b"\x00\xff" * 10),
             ("small", {"small": "é"}),
             ("lookalike", LOOKALIKE),
+            ("pair", (1, float("inf"))),
         ):
             if pulled[name] != expected:
                 raise ValueError(f"{name} came back as {type(pulled[name])}")
@@ -89,18 +118,6 @@ with DAG("backend_types", start_date=datetime.datetime(2026, 1, 1), schedule=Non
         if list(lists) != [[number] * 1000 for number in (1, 2, 3)]:
             raise ValueError("the mapped values came back changed")
 
-    @task(retries=1, retry_delay=datetime.timedelta(seconds=0))
-    def push_then_fail_once(ti=None):
-        ti.xcom_push(key="before the failure", value=[ti.try_number] * 1000)
-        if ti.try_number == 1:
-            raise ValueError("fails once, as it should")
-
-    @task(trigger_rule="none_failed_min_one_success")
-    def pull_after_retry(ti=None):
-        pulled = ti.xcom_pull(task_ids="push_then_fail_once", key="before the failure")
-        if pulled != [2] * 1000:
-            raise ValueError("did not get what the second try pushed")
-
     pull_frame(push_frame())
     pull_plain(
         csv_text=push_csv_text(),
@@ -109,6 +126,8 @@ with DAG("backend_types", start_date=datetime.datetime(2026, 1, 1), schedule=Non
         raw=push_bytes(),
         small=push_small(),
         lookalike=push_lookalike(),
+        pair=push_tuple(),
     )
     pull_mapped(repeat.expand(number=[1, 2, 3]))
-    push_then_fail_once() >> pull_after_retry()
+    pull_everything(push_everything())
+    pull_file(push_file())

@@ -1,0 +1,89 @@
+"""Values that JSON alone keeps: which they are, and whether a metadata database takes their JSON as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+RESERVED = "__"
+"""No key of a plain dict begins with it: Airflow and this package mark their own JSON objects with such names."""
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_KNOWN = _SCALARS | {dict, list}
+_LARGEST_INT = 2**63
+_SUSPECT = re.compile(r"NaN|Infinity|[0-9]{19}")
+"""What may be a constant or an integer that a row does not take, or only a part of some text."""
+
+
+class NotPlainError(Exception):
+    """The value has a part that JSON alone would lose or change."""
+
+
+def plain_json(value: object) -> str:
+    """The JSON text of a plain value.
+
+    Raises NotPlainError for any other value, ValueError for one that holds itself, RecursionError for one that is
+    nested too deep.
+    """
+    # The encoder comes first: it is the one that notices circles, which `_check` would follow for ever.
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
+    _check(value)
+    return text
+
+
+def _refuse(_part: object) -> Any:
+    raise NotPlainError
+
+
+def _check(value: object) -> None:
+    """Look at containers one by one and at what is in them by the set of its types, which is much faster."""
+    if type(value) in _SCALARS:
+        return
+    if type(value) not in _KNOWN:
+        raise NotPlainError
+    rest: list[Any] = [value]
+    while rest:
+        container = rest.pop()
+        if type(container) is dict:
+            if not all(type(key) is str and not key.startswith(RESERVED) for key in container):
+                raise NotPlainError
+            parts = container.values()
+        else:
+            parts = container
+        types = set(map(type, parts))
+        if not types <= _SCALARS:
+            if not types <= _KNOWN:
+                raise NotPlainError
+            rest.extend(part for part in parts if type(part) is dict or type(part) is list)
+
+
+def row_takes(text: str) -> bool:
+    """Whether every database of Airflow's keeps this JSON: no NUL, lone surrogate, NaN, infinity or huge integer.
+
+    PostgreSQL's JSONB refuses the first four, and integers beyond 64 bits get lost on the way to it or in SQLite.
+    """
+    if "\\u0000" in text:
+        return False
+    try:
+        text.encode()
+        if _SUSPECT.search(text) is None:
+            return True
+        json.loads(text, parse_constant=_no_constant, parse_int=_int_of_64_bits)
+    except (UnicodeEncodeError, _NotForTheRowError):
+        return False
+    return True
+
+
+class _NotForTheRowError(Exception):
+    pass
+
+
+def _no_constant(_name: str) -> Any:
+    raise _NotForTheRowError
+
+
+def _int_of_64_bits(digits: str) -> int:
+    number = int(digits) if len(digits) <= 20 else _LARGEST_INT
+    if not -_LARGEST_INT <= number < _LARGEST_INT:
+        raise _NotForTheRowError
+    return number

@@ -1,0 +1,1 @@
+"""Programs that measure, each against what people would use instead."""

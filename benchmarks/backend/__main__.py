@@ -1,0 +1,102 @@
+# ruff: noqa: T201, S603 - a program that prints, and runs another one of ours
+"""`python -m benchmarks.backend [FOLDER]`: this backend against Airflow's own and the tutorials', in one run.
+
+Makes an environment with Airflow and starts an S3 server itself; FOLDER keeps the environment. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from tests.backend.airflow_environments import AirflowEnvironment, Release, install
+from xcomctl.demo.server import SeaweedFS
+
+WORKLOAD = Path(__file__).with_name("workload.py")
+RELEASE = Release(
+    "3.3.2",
+    "2026-09-25",
+    ("apache-airflow-providers-common-io", "apache-airflow-providers-amazon[s3fs]", "pandas", "pyarrow"),
+)
+CASES = ("DataFrame, 10 MB", "DataFrame, 500 MB", "dict, 5 MB of JSON", "10,000 small values")
+BACKENDS = {
+    "xcomctl": "xcomctl_backend.S3XComBackend",
+    "common.io": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
+    "naive": None,
+}
+
+
+def measure(environment: AirflowEnvironment, server: SeaweedFS, backend: str, case: str) -> dict[str, float]:
+    """Seconds, CPU seconds, bytes of peak memory and of stored objects."""
+    bucket = environment.settings["BENCH_BUCKET"]
+    before = _stored(server, bucket)
+    variables = environment.environment()
+    if BACKENDS[backend]:
+        variables["AIRFLOW__CORE__XCOM_BACKEND"] = str(BACKENDS[backend])
+    done = subprocess.run(
+        [str(environment.folder / "bin" / "python"), str(WORKLOAD), backend, case],
+        env=variables,
+        cwd=environment.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{backend}, {case}: {done.stderr[-3000:]}")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {**result, "stored": _stored(server, bucket) - before}
+
+
+def _stored(server: SeaweedFS, bucket: str) -> int:
+    with closing(server.client()) as client:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return sum(found["Size"] for page in pages for found in page.get("Contents", []))
+
+
+def main(base: Path) -> None:
+    """Run every case with every backend."""
+    with SeaweedFS() as server, tempfile.TemporaryDirectory() as home:
+        server.create_bucket("bench")
+        connection = {
+            "conn_type": "aws",
+            "login": server.access_key,
+            "password": server.secret_key,
+            "extra": {"endpoint_url": server.endpoint_url, "region_name": server.region},
+        }
+        environment = AirflowEnvironment(
+            RELEASE,
+            install(RELEASE, base),
+            Path(home),
+            {
+                "BENCH_BUCKET": "bench",
+                "AIRFLOW__XCOMCTL_BACKEND__PATH": "s3://aws_default@bench/ours",
+                "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": "s3://aws_default@bench/theirs",
+                "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "1024",
+                "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+                "AWS_ACCESS_KEY_ID": server.access_key,
+                "AWS_SECRET_ACCESS_KEY": server.secret_key,
+                "AWS_DEFAULT_REGION": server.region,
+                "AWS_ENDPOINT_URL": server.endpoint_url,
+            },
+        )
+        environment.migrate()
+        print("| case | backend | push, s | pull, s | CPU, s | peak memory, MB | stored, MB |")
+        print("|---|---|---|---|---|---|---|")
+        for case in CASES:
+            for backend in BACKENDS:
+                result = measure(environment, server, backend, case)
+                numbers = f"{result['push']:.2f} | {result['pull']:.2f} | {result['cpu']:.2f}"
+                sizes = f"{result['peak'] / 1e6:.0f} | {result['stored'] / 1e6:.2f}"
+                print(f"| {case} | {backend} | {numbers} | {sizes} |", flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]).resolve())
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(Path(folder))
