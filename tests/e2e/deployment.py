@@ -77,7 +77,10 @@ class Deployment:
     def clear(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Clear a task of a run, with all its map indexes, and wait until it ran again; the state of the run."""
         if self.generation == 2:
+            # This clears the task in every run of the DAG, and all of them run again.
             self.environment.airflow("tasks", "clear", dag_id, "-t", f"^{task_id}$", "-y")
+            going = f"select 1 from dag_run where dag_id = '{dag_id}' and state not in ('success', 'failed')"
+            self.wait(lambda: not self.query(going), f"end of the runs of {dag_id}")
         else:
             body = {"dry_run": False, "task_ids": [task_id], "dag_run_id": run_id, "only_failed": False}
             self.rest("POST", f"dags/{dag_id}/clearTaskInstances", body)
