@@ -18,7 +18,7 @@ from tests.services.object_stores import new_bucket, remove_bucket
 from tests.services.postgres import PostgresServer
 from xcomctl.demo.server import SeaweedFS
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.matrix]
 
 DAGS = Path(__file__).parent / "dags"
 PAGE = Path(__file__).parents[2] / "docs" / "backend-orphans.md"

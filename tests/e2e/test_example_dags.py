@@ -17,7 +17,7 @@ from tests.services.object_stores import new_bucket, remove_bucket
 from tests.services.postgres import PostgresServer
 from xcomctl.demo.server import SeaweedFS
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.matrix]
 
 DAGS = Path(__file__).parents[2] / "examples" / "dags"
 WITH_POSTGRES = [release for release in RELEASES if "apache-airflow-providers-postgres" in release.packages]
