@@ -10,8 +10,15 @@ from tests.docs.console import PAGES, REPOSITORY
 from xcomctl.cli.app import EXIT_CODES
 from xcomctl.guards import GUARD_IDS
 
-OF_OTHER_PROGRAMS = {"--bucket", "--lifecycle-configuration", "--query", "--versioning-configuration"}
-"""Options in the pages that are not xcomctl's: those of the AWS tools."""
+OF_OTHER_PROGRAMS = {
+    "--bucket",
+    "--lifecycle-configuration",
+    "--query",
+    "--skip-archive",
+    "--tables",
+    "--versioning-configuration",
+}
+"""Options in the pages that are not xcomctl's: those of the AWS tools and of `airflow db clean`."""
 
 
 def text_of(page: Path) -> str:
