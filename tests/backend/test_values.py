@@ -26,7 +26,7 @@ from tests.backend.samples import Box, Colour, Order, Pair, Point, Right, same
 from tests.services.object_stores import new_bucket, remove_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl_backend import File
-from xcomctl_backend._codecs import compact_json
+from xcomctl_backend._codecs import compact_json, encode
 from xcomctl_backend._exchange import Exchange
 from xcomctl_backend._reference import Coordinates, Reference
 from xcomctl_backend._s3 import S3Objects
@@ -325,3 +325,14 @@ class TestFile:
             File(tmp_path / "a.bin").to_pandas()
         with pytest.raises(ValueError, match="opened to read it"):
             File(tmp_path / "a.bin").open("w")
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"), [("a.csv", "csv"), ("a.tar.gz", "file.gz"), ("a.ZIP", "file.zip"), ("a", "file")]
+)
+def test_a_compressed_file_has_a_key_that_no_other_backend_writes(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    """`<uuid>.gz` at that depth would read as a value that Airflow's own object storage backend compressed."""
+    (tmp_path / name).write_bytes(b"content")
+    assert encode(File(tmp_path / name)).suffix == suffix

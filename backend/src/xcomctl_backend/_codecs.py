@@ -23,6 +23,9 @@ GZIP = "+gzip"
 _ZIPPABLE = ("csv", "json", "tree", "text", "bytes", "npy")
 _ZIP_LEVEL = 6
 
+# A key that ends in `<uuid>.gz` could be one of common.io's, which has its uuid at the same depth.
+_COMPRESSIONS = ("gz", "bz2", "xz", "lzma", "zip", "zst", "lz4", "snappy")
+
 SUFFIXES = {
     "parquet": "parquet",
     "parquet-series": "parquet",
@@ -32,7 +35,7 @@ SUFFIXES = {
     "csv": "csv",
     "json": "json",
     "tree": "json",
-    "bundle": "zip",
+    "bundle": "bundle.zip",
     "text": "txt",
     "bytes": "bin",
     "file": "file",
@@ -200,6 +203,8 @@ def _file(file: File) -> Encoded:
         raise EncodingError(f"the file cannot be read: {error.strerror or type(error).__name__}") from None
     suffix = file.name.rpartition(".")[2].lower() if "." in file.name[1:] else ""
     suffix = suffix if re.fullmatch(r"[a-z0-9]{1,16}", suffix) else SUFFIXES["file"]
+    if suffix in _COMPRESSIONS:
+        suffix = f"{SUFFIXES['file']}.{suffix}"
     return Encoded("file", content, "xcomctl_backend.File", suffix, name=file.name)
 
 
