@@ -335,4 +335,5 @@ def test_a_compressed_file_has_a_key_that_no_other_backend_writes(
 ) -> None:
     """`<uuid>.gz` at that depth would read as a value that Airflow's own object storage backend compressed."""
     (tmp_path / name).write_bytes(b"content")
-    assert encode(File(tmp_path / name)).suffix == suffix
+    with closing(encode(File(tmp_path / name))) as encoded:
+        assert encoded.suffix == suffix
