@@ -14,8 +14,7 @@ from xcomctl import __version__
 pytestmark = pytest.mark.packaging
 
 PUSH_AND_PULL = """
-import json, os, sys
-from xcomctl_backend._codecs import plain_json
+import os, sys
 from xcomctl_backend._exchange import Exchange
 from xcomctl_backend._reference import Coordinates
 from xcomctl_backend._s3 import S3Objects, default_client
@@ -23,7 +22,7 @@ from xcomctl_backend._settings import Settings
 
 value = {"rows": list(range(1000))}
 objects = S3Objects(lambda: default_client(endpoint_url=os.environ["AWS_ENDPOINT_URL"], region=None))
-exchange = Exchange(Settings(sys.argv[1], "prefix"), objects, dump_json=plain_json, load_json=json.loads)
+exchange = Exchange(Settings(sys.argv[1], "prefix"), objects)
 reference = exchange.push(value, Coordinates("dag", "run", "task", -1, "key"))
 print(reference.uri, exchange.pull(reference.to_json()) == value)
 objects.close()
