@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -393,54 +394,82 @@ def _until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> Non
         time.sleep(0.01)
 
 
-def test_a_run_that_is_killed_or_interrupted_leaves_nothing_dangling(
-    xcomctl: Command, deploy: Deploy
-) -> None:
-    """kill -9 among the rows and among the objects, SIGTERM, Ctrl-C; the last run finishes, and each says what it did."""
+@dataclass(frozen=True)
+class _Strike:
+    """What a run of `gc` did until a signal ended it."""
+
+    code: int
+    said: list[str]
+    rows_gone: int
+    objects_gone: int
+
+
+def _struck(xcomctl: Command, here: Deployment, number: int, count: Callable[[Deployment], int]) -> _Strike:
+    """Run `gc`, and send it the signal once something vanishes."""
+    before, rows, objects = count(here), _rows(here), _objects(here)
+    with subprocess.Popen(
+        [*COMMAND, "gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes"],
+        cwd=xcomctl.folder,
+        env=xcomctl.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        _until(lambda: count(here) < before, process)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert here.dangling() == set()
+    return _Strike(
+        process.returncode, said.decode().splitlines(), rows - _rows(here), objects - _objects(here)
+    )
+
+
+def _rows(here: Deployment) -> int:
+    return int(here.database.scalar("SELECT count(*) FROM xcom"))
+
+
+def _objects(here: Deployment) -> int:
+    return len(here.keys())
+
+
+def _finished(xcomctl: Command, here: Deployment) -> bool:
+    """Whether one more run leaves just what stays."""
+    done = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes")
+    return (done.code, _rows(here), _objects(here), here.dangling()) == (0, 1, 1, set())
+
+
+# Deleted in four steps, one after the other: the signal comes in one of the first.
+_MANY = 3500
+
+
+def test_a_run_that_is_killed_leaves_nothing_dangling(xcomctl: Command, deploy: Deploy) -> None:
+    """kill -9 among the rows, and again among the objects; the next run finishes."""
     here = deploy()
-    number = 3500
-    _many(here, number)
-    arguments = [*COMMAND, "gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes"]
+    _many(here, _MANY)
+    strike = _struck(xcomctl, here, signal.SIGKILL, _rows)
+    assert (strike.code, strike.rows_gone > 0) == (-signal.SIGKILL, True)
+    strike = _struck(xcomctl, here, signal.SIGKILL, _objects)
+    assert (strike.code, strike.objects_gone > 0) == (-signal.SIGKILL, True)
+    assert _finished(xcomctl, here)
 
-    def rows() -> int:
-        return int(here.database.scalar("SELECT count(*) FROM xcom"))
 
-    def objects() -> int:
-        return len(here.keys())
-
-    def struck(number: int, count: Callable[[], int]) -> tuple[int, str, int, int]:
-        """End the command by a signal once something vanishes; exit code, stderr, rows and objects that went."""
-        before, first, last = count(), rows(), objects()
-        with subprocess.Popen(
-            arguments,
-            cwd=xcomctl.folder,
-            env=xcomctl.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            _until(lambda: count() < before, process)
-            process.send_signal(number)
-            _, said = process.communicate(timeout=60)
-        assert here.dangling() == set()
-        return process.returncode, said.decode(), first - rows(), last - objects()
-
-    code, _, gone, _ = struck(signal.SIGKILL, rows)
-    assert (code, gone > 0) == (-signal.SIGKILL, True)
-    code, _, _, gone = struck(signal.SIGKILL, objects)
-    assert (code, gone > 0) == (-signal.SIGKILL, True)
-    for one in (signal.SIGTERM, signal.SIGINT):
-        code, said, gone_rows, gone = struck(one, objects)
-        assert (code, said.splitlines()) == (
-            130,
-            [
-                f"note: cut short after {gone_rows} rows and {gone} objects were deleted",
-                "hint: run the same command again to finish",
-                "error: interrupted",
-            ],
-        )
-    done = xcomctl(*arguments[len(COMMAND) :])
-    assert (done.code, rows(), objects(), here.dangling()) == (0, 1, 1, set())
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_interrupted_says_what_it_did(
+    xcomctl: Command, deploy: Deploy, number: signal.Signals
+) -> None:
+    """SIGTERM and Ctrl-C: the batch at hand is finished and counted; the next run finishes the rest."""
+    here = deploy()
+    _many(here, _MANY)
+    strike = _struck(xcomctl, here, number, _objects)
+    assert (strike.code, strike.said) == (
+        130,
+        [
+            f"note: cut short after {strike.rows_gone} rows and {strike.objects_gone} objects were deleted",
+            "hint: run the same command again to finish",
+            "error: interrupted",
+        ],
+    )
+    assert _finished(xcomctl, here)
 
 
 def test_an_interrupted_scan_leaves_nothing_behind(
