@@ -58,3 +58,7 @@ class StoreError(XcomctlError):
     """The object store is out of reach, or denies access; exit 7. Never means that an object is absent."""
 
     exit_code = 7
+
+
+class ConflictError(StoreError):
+    """A write was refused because its condition does not hold: somebody else wrote the object; exit 7."""

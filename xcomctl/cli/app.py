@@ -11,12 +11,22 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl import __version__
+from xcomctl.cli.cmd_apply import apply
+from xcomctl.cli.cmd_backup import backup, backup_verify
 from xcomctl.cli.cmd_config import config_show
 from xcomctl.cli.cmd_demo import demo
+from xcomctl.cli.cmd_explain import explain
 from xcomctl.cli.cmd_fsck import fsck
 from xcomctl.cli.cmd_gc import gc
+from xcomctl.cli.cmd_log import log
 from xcomctl.cli.cmd_ls import ls
+from xcomctl.cli.cmd_plan import plan, plan_show
+from xcomctl.cli.cmd_policy import policy_check
+from xcomctl.cli.cmd_restore import restore
+from xcomctl.cli.cmd_rm import rm
 from xcomctl.cli.cmd_show import show
+from xcomctl.cli.cmd_trash import trash_ls, trash_purge, trash_restore
+from xcomctl.cli.cmd_undo import undo
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.render.text import visible
 
@@ -79,11 +89,27 @@ def _register(group: typer.Typer, **verbs: Callable[..., None]) -> None:
         group.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
 
 
-_register(app, ls=ls, show=show, fsck=fsck, gc=gc, demo=demo)
-_config = typer.Typer(help="Show the configuration.")
-_config.callback(invoke_without_command=True)(_help_if_no_verb)
-_register(_config, show=config_show)
-app.add_typer(_config, name="config", epilog=_EPILOG, context_settings=_SETTINGS)
+def _group(
+    name: str, help_text: str, alone: Callable[..., None] | None = None, **verbs: Callable[..., None]
+) -> None:
+    """A verb with verbs below it; `alone` is what it does without one of them."""
+    group = typer.Typer(help=None if alone else help_text)
+    group.callback(invoke_without_command=True)(alone or _help_if_no_verb)
+    _register(group, **verbs)
+    app.add_typer(group, name=name, epilog=_EPILOG, context_settings=_SETTINGS)
+
+
+_register(app, ls=ls, show=show, explain=explain, fsck=fsck, gc=gc, rm=rm)
+_group("plan", "Plans that are saved, read and applied later.", plan, show=plan_show)
+_register(app, apply=apply, log=log, undo=undo)
+_group(
+    "trash", "What collections moved out of the way.", ls=trash_ls, restore=trash_restore, purge=trash_purge
+)
+_group("backup", "Copy XComs to a safe place.", backup, verify=backup_verify)
+_register(app, restore=restore)
+_group("policy", "Retention policies.", check=policy_check)
+_group("config", "Show the configuration.", show=config_show)
+_register(app, demo=demo)
 
 
 def main(arguments: list[str] | None = None) -> None:

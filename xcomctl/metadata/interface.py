@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from xcomctl.models import Row
 
@@ -67,6 +67,33 @@ RowOutcome = Literal["deleted", "changed", "gone", "run_active"]
 """deleted: by us, committed. changed: value or time differ. gone: no such row. run_active: its run is not terminal."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowRecord:
+    """A row with all its columns, as it can be stored outside of the database and be put back.
+
+    `columns` holds every column of the table by name, as JSON types: bytes as `{"$bytes": base64}`, times as
+    `{"$time": ISO 8601 in UTC}`, the text of JSON columns as `{"$json": text}`, exactly as the database gave it. Coordinates name the task instance whatever the
+    numbers of the database; `try_number` only where a table keeps several tries.
+    """
+
+    table: str
+    row_key: str
+    columns: dict[str, Any]
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    key: str
+    try_number: int | None
+    written_at: datetime | None
+    digest: str
+    """`models.digest_of` the raw value."""
+
+
+InsertOutcome = Literal["inserted", "identical", "conflict", "no_task_instance"]
+"""identical: the row is there with this very value. conflict: with another one. no_task_instance: nothing to belong to."""
+
+
 class Snapshot(Protocol):
     """One consistent, read-only view of the database."""
 
@@ -91,6 +118,9 @@ class Snapshot(Protocol):
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of, from the DAG list, the runs and the XCom rows."""
+
+    def records(self, selection: Selection) -> Iterator[RowRecord]:
+        """Every row of the live tables that the selection matches (globs included), streamed, with all columns."""
 
 
 class Source(Protocol):
@@ -121,11 +151,25 @@ class Source(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Open one consistent read-only view (REPEATABLE READ on PostgreSQL and MySQL, a read transaction on SQLite)."""
 
-    def delete_rows(self, targets: Sequence[RowTarget]) -> list[RowOutcome]:
+    def delete_rows(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
         """Delete the rows that are still as judged and whose run is terminal, in one committed transaction.
 
-        One outcome per target, in order. Nothing is deleted if the transaction fails (SourceError).
+        With `active_runs` also those of runs that are not over. One outcome per target, in order. Nothing is deleted if
+        the transaction fails (SourceError).
         """
+
+    def records(self, targets: Sequence[RowTarget]) -> list[RowRecord | None]:
+        """The rows with all their columns, in order; None where a row is gone or is not as judged any more."""
+
+    def insert_records(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
+        """Put rows back where their task instance exists and nothing is in their place, in one committed transaction.
+
+        The run is found by its coordinates: its number may be another one by now. One outcome per record, in order.
+        Raises SourceError, and RefusedError where the tables of this database are of another shape than the rows.
+        """
+
+    def identity(self) -> str:
+        """What tells this database from every other one, and stays with it: engine, cluster and name, without secrets."""
 
     def close(self) -> None:
         """Release all connections."""

@@ -30,6 +30,56 @@ class DeleteOutcome:
     address: ObjectAddress
     result: Literal["deleted", "changed", "gone", "failed"]
     cause: str | None = None
+    marker_id: str | None = None
+    """Version id of the delete marker that hides the object now, in a bucket that keeps versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the store can do with the objects of one bucket: probed by doing it, never told from a vendor's name."""
+
+    versioning: Literal["off", "enabled", "suspended"]
+    object_lock: bool
+    mfa_delete: bool
+    conditional_put: bool
+    """A PUT on a condition (`If-None-Match: *`, `If-Match: <etag>`) is refused where it does not hold."""
+    conditional_delete: bool
+    """So is a DELETE of one object with `If-Match`."""
+    conditional_batch: bool
+    """So is a key of a batch deletion that carries an ETag."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, or a delete marker (no size, no etag)."""
+
+    address: ObjectAddress
+    version_id: str
+    is_latest: bool
+    is_marker: bool
+    size: int
+    etag: str
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy that is to be made: of `source` as described, to `target`."""
+
+    source: ObjectInfo
+    target: ObjectAddress
+    if_absent: bool = False
+    """Only if there is nothing at `target` yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOutcome:
+    """What became of one copy. `made` describes the object at the target as the store confirmed it."""
+
+    copy: Copy
+    result: Literal["copied", "changed", "gone", "exists", "failed"]
+    made: ObjectInfo | None = None
+    cause: str | None = None
 
 
 class Store(Protocol):
@@ -55,6 +105,34 @@ class Store(Protocol):
 
     def delete(self, objects: Sequence[ObjectInfo]) -> list[DeleteOutcome]:
         """Delete objects that are still as described (etag, size and modification time), one outcome each, in order."""
+
+    def capabilities(self, root: Root) -> Capabilities:
+        """Probe the bucket of `root` with scratch objects below `<root>/.xcomctl/probe/`, which are removed again.
+
+        The answer is kept for the life of the store. Raises StoreError.
+        """
+
+    def put(
+        self, address: ObjectAddress, body: bytes, *, if_absent: bool = False, if_etag: str | None = None
+    ) -> ObjectInfo:
+        """Write a small object whole, and describe it.
+
+        Raises ConflictError where the condition does not hold (there is an object; it has another etag), and
+        StoreError. A write whose answer was lost is settled by reading it back.
+        """
+
+    def copy(self, copies: Sequence[Copy]) -> list[CopyOutcome]:
+        """Copy objects inside the store, in parallel, of any size; one outcome each, in order.
+
+        A source that is no longer as described is `changed`. Content type, encoding and metadata go along. What was made
+        is asked for again, and `copied` only if it has the size of the source.
+        """
+
+    def versions(self, address: ObjectAddress) -> list[ObjectVersion]:
+        """All versions and delete markers of one key, newest first; empty where the bucket keeps none. Raises StoreError."""
+
+    def delete_versions(self, versions: Sequence[ObjectVersion]) -> list[DeleteOutcome]:
+        """Remove just these versions or markers for good, one outcome each, in order."""
 
 
 @dataclass(frozen=True, slots=True)
