@@ -72,8 +72,9 @@ class RowRecord:
     """A row with all its columns, as it can be stored outside of the database and be put back.
 
     `columns` holds every column of the table by name, as JSON types: bytes as `{"$bytes": base64}`, times as
-    `{"$time": ISO 8601 in UTC}`, the text of JSON columns as `{"$json": text}`, exactly as the database gave it. Coordinates name the task instance whatever the
-    numbers of the database; `try_number` only where a table keeps several tries.
+    `{"$time": ISO 8601 in UTC}`, the text of JSON columns as `{"$json": text}`, exactly as the database gave it.
+    Coordinates name the task instance whatever the numbers of the database; `try_number` only where a table keeps
+    several tries.
     """
 
     table: str
