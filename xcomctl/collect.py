@@ -7,22 +7,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from xcomctl import __version__
 from xcomctl.dialects.interface import Dialects
-from xcomctl.errors import UsageError
-from xcomctl.guards import judge
+from xcomctl.guards import DEFAULT_MAX_SHARE, judge
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.classify import classify, count, totals
 from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.mark import DEFAULT_MIN_AGE, fill
+from xcomctl.inventory.matches import require_matches
+from xcomctl.mark import DEFAULT_MIN_AGE, Mark, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
-from xcomctl.plan import Plan
-from xcomctl.policy import Policy, glob_pattern
+from xcomctl.owner import Owner, read_owner
+from xcomctl.plan import ACTION_KINDS, Basis, Plan, action_schema
+from xcomctl.policy import Policy
 from xcomctl.stores.interface import Store
+from xcomctl.trash.planning import trash_actions
 from xcomctl.units import exact_duration
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DEFAULT_TRASH_KEEP = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +38,22 @@ class Scope:
     """What a collection looks at.
 
     `min_age` is the grace period of unreferenced objects, by the store's clock. `orphans` tells whether orphaned
-    objects are collected. Archive tables keep objects alive unless `ignore_archives`.
+    objects are collected. Archive tables keep objects alive unless `ignore_archives`. What is in the trash for longer
+    than `trash_keep` is purged.
     """
 
     roots: tuple[Root, ...]
     policy: Policy = field(default_factory=Policy)
+    policy_digest: str | None = None
+    """Of the file that the policy comes from, if there is one."""
     orphans: bool = True
     ignore_archives: bool = False
     min_age: timedelta = DEFAULT_MIN_AGE
+    max_share: float = DEFAULT_MAX_SHARE
+    """Of all objects; more orphans than that are not deleted without a word of the user."""
+    trash_keep: timedelta = DEFAULT_TRASH_KEEP
+    backup_to: str | None = None
+    """Where rows that go are backed up before, with their objects: `s3://bucket/prefix` or a folder."""
 
     def document(self) -> dict[str, Any]:
         """The scope as JSON types."""
@@ -50,6 +66,9 @@ class Scope:
             "orphans": self.orphans,
             "ignore_archives": self.ignore_archives,
             "min_age": exact_duration(self.min_age),
+            "max_share": self.max_share,
+            "trash_keep": exact_duration(self.trash_keep),
+            "backup_to": self.backup_to,
         }
 
 
@@ -60,11 +79,16 @@ def plan_collection(
     scope: Scope,
     *,
     now: datetime,
+    endpoint: str | None = None,
     accepted: Sequence[str] = (),
     report: Report = silent,
 ) -> Plan:
-    """Compute what `gc` would do. Raises UsageError, SourceError, StoreError; never changes anything."""
+    """Compute what `gc` would do. `endpoint` is that of the store, None for AWS.
+
+    Raises UsageError, RefusedError, SourceError, StoreError; never changes anything.
+    """
     with Inventory(dialects, scope.roots, report=report) as inventory:
+        owners = read_owners(store, inventory.roots)
         mark, known_dags = fill(
             inventory,
             source,
@@ -73,53 +97,87 @@ def plan_collection(
             ignore_archives=scope.ignore_archives,
             report=report,
         )
-        require_dag(inventory, scope.policy.dag, known_dags)
+        require_matches(inventory, scope.policy, known_dags, now=mark.database_at)
         classify(inventory, scope.policy, now=mark.database_at, cutoff=mark.cutoff)
         confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
-        query = resources.files("xcomctl.inventory").joinpath("actions.sql").read_text(encoding="utf-8")
-        found = inventory.sql.sql(query, params={"orphans": scope.orphans})
-        actions = found.to_arrow_table().drop_columns(["step", "place"])
+        actions = planned_actions(inventory, orphans=scope.orphans)
+        if store is not None and mark.store_at is not None:
+            trash = trash_actions(inventory, store, keep=scope.trash_keep, now=mark.store_at)
+            actions = in_order(actions, trash)
         counted = totals(inventory)
-        deletes_orphans = scope.orphans and counted.objects_orphaned > 0
+        basis = basis_of(source, mark, endpoint=endpoint, policy_digest=scope.policy_digest)
         guards = judge(
             inventory,
+            mark,
             known_dags,
-            deletes_orphans=deletes_orphans,
-            store_at=mark.store_at,
-            skew=mark.skew,
-            replica=mark.replica,
+            database=basis.database,
+            owners=owners,
+            # What is purged from the trash goes for want of a reference, too.
+            deletes_orphans=(scope.orphans and counted.objects_orphaned > 0) or _purges(actions),
+            max_share=scope.max_share,
             accepted=accepted,
         )
-        inventory.sql.register("actions", actions)
-        reclaimed = count(inventory, "SELECT sum(size) FROM actions WHERE action = 'delete_object'")
-        inventory.sql.unregister("actions")
         return Plan(
             created_at=now,
             scope=scope.document(),
-            totals=asdict(replace(counted, bytes_reclaimed=reclaimed)),
+            basis=basis,
+            totals=asdict(replace(counted, bytes_reclaimed=reclaimed(inventory, actions))),
             guards=guards,
             actions=actions,
         )
 
 
-def require_dag(inventory: Inventory, glob: str | None, known_dags: set[str]) -> None:
-    """Raise UsageError if a DAG glob matches nothing at all: a typing mistake must not look like a clean bucket."""
-    if glob is None:
-        return
-    inventory.run("CREATE OR REPLACE TABLE known_dags (dag_id VARCHAR)")
-    if known_dags:
-        inventory.sql.executemany("INSERT INTO known_dags VALUES (?)", [(dag,) for dag in sorted(known_dags)])
-    found = count(
-        inventory,
-        "SELECT count(*) FROM (SELECT dag_id FROM known_dags UNION SELECT dag_id FROM objects)"
-        " WHERE regexp_full_match(dag_id, $glob)",
-        {"glob": glob_pattern(glob)},
+def read_owners(store: Store | None, roots: Sequence[Root]) -> list[Owner]:
+    """The markers of the databases to which the roots belong. Raises StoreError, RefusedError."""
+    if store is None:
+        return []
+    found = [read_owner(store, root) for root in roots]
+    return [owner for owner in found if owner is not None]
+
+
+def basis_of(source: Source, mark: Mark, *, endpoint: str | None, policy_digest: str | None = None) -> Basis:
+    """What a plan is made from. Raises SourceError."""
+    return Basis(
+        database=source.identity(),
+        database_label=source.info().label,
+        endpoint=endpoint,
+        snapshot_at=mark.database_at,
+        cutoff=mark.cutoff,
+        policy_digest=policy_digest,
+        tool_version=__version__,
     )
-    if not found:
-        raise UsageError(
-            f"--dag {glob!r} matches no DAG, neither in the database nor in the stores",
-            hint="xcomctl ls --limit 0 --columns dag_id shows the DAGs that have XComs",
-        )
+
+
+def planned_actions(inventory: Inventory, *, orphans: bool) -> pa.Table:
+    """What a classified inventory lets go, as the actions of a plan."""
+    query = resources.files("xcomctl.inventory").joinpath("actions.sql").read_text(encoding="utf-8")
+    found = inventory.sql.sql(query, params={"orphans": orphans}).to_arrow_table()
+    schema = action_schema()
+    return found.select(schema.names).cast(schema)
+
+
+def in_order(*tables: pa.Table) -> pa.Table:
+    """The actions of all tables, those of each kind together, in the order in which they are done."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    together = pa.concat_tables(tables)
+    parts = [together.filter(pc.equal(together["action"], kind)) for kind in ACTION_KINDS]
+    return pa.concat_tables(parts)
+
+
+def _purges(actions: pa.Table) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.equal(actions["action"], "purge_object")).as_py())
+
+
+def reclaimed(inventory: Inventory, actions: pa.Table) -> int:
+    """Bytes of the objects that leave their place."""
+    inventory.sql.register("actions", actions)
+    size = count(inventory, "SELECT sum(size) FROM actions WHERE action = 'delete_object'")
+    inventory.sql.unregister("actions")
+    return size
 
 
 def propose_roots(source: Source, dialects: Dialects) -> Counter[str]:

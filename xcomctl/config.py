@@ -143,6 +143,18 @@ class Configuration:
         """Dialects that the configuration file describes, in its order."""
         return self.file.dialects if self.file is not None else ()
 
+    def actor(self) -> str:
+        """Who runs this, for the record: `user@host`."""
+        import getpass
+        import socket
+
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            # A container may run as a number that has no name.
+            user = str(os.getuid())
+        return f"{user}@{socket.gethostname()}"
+
     @cached_property
     def file(self) -> ConfigFile | None:
         """The configuration file, read and checked; None where there is none. Raises UsageError."""

@@ -25,6 +25,10 @@ class Mark:
     skew: timedelta
     replica: bool
     cutoff: datetime
+    open_for: timedelta = timedelta(0)
+    """How long a transaction has been open whose rows are not seen."""
+    newest_run: int | None = None
+    """The highest number that any DAG run has."""
 
 
 def fill(
@@ -53,12 +57,15 @@ def fill(
             skew = abs(store.now(inventory.roots[0].bucket) - snapshot.taken_at)
         inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
         known = snapshot.dag_ids()
+        open_for = _uncommitted_for(snapshot)
         mark = Mark(
             store_at=store_at,
             database_at=snapshot.taken_at,
             skew=skew,
             replica=snapshot.is_replica,
-            cutoff=(store_at or snapshot.taken_at) - min_age - _uncommitted_for(snapshot),
+            cutoff=(store_at or snapshot.taken_at) - min_age - open_for,
+            open_for=open_for,
+            newest_run=snapshot.newest_run(),
         )
     return mark, known
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,6 +73,15 @@ class Root:
     def at(self, relative_key: str) -> ObjectAddress:
         """The object at `relative_key` below this root."""
         return ObjectAddress(self.bucket, self.prefix + relative_key)
+
+
+def outermost(roots: Iterable[Root]) -> list[Root]:
+    """The roots without those that lie inside another one, sorted, each once."""
+    kept: list[Root] = []
+    for root in sorted(set(roots)):
+        if not any(other.contains(root.at("")) for other in kept):
+            kept.append(root)
+    return kept
 
 
 def _split(uri: str) -> tuple[str, str]:

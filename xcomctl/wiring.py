@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xcomctl.config import Configuration
+from xcomctl.errors import UsageError
+from xcomctl.masking import mask_url
 from xcomctl.models import Root
 
 if TYPE_CHECKING:
     from xcomctl.dialects.interface import Dialects
     from xcomctl.metadata.interface import Source
-    from xcomctl.stores.interface import Store
+    from xcomctl.stores.shelf import Shelf
+    from xcomctl.stores.transfer import TransferStore
 
 
 class Session:
@@ -32,7 +37,7 @@ class Session:
         return DatabaseSource(database.value, schema)
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> TransferStore:
         """The object store. Asking for it imports boto3."""
         from xcomctl.stores.s3 import S3Settings, S3Store
 
@@ -55,6 +60,32 @@ class Session:
     def roots(self) -> list[Root]:
         """Roots of our objects; empty where none is configured. Raises UsageError for a bad address."""
         return list(self.configuration.stores().value)
+
+    def shelf(self, where: str, *, apart_from: Sequence[Root] = ()) -> Shelf:
+        """A place for backups: a folder, or a prefix that is reached like the store.
+
+        Raises UsageError for one inside of a root: what is there is taken for XComs, and may be collected.
+        """
+        if "://" not in where:
+            from xcomctl.stores.folder_shelf import FolderShelf
+
+            return FolderShelf(Path(where).expanduser())
+        place = Root.parse(where)
+        for root in apart_from:
+            if root.contains(place.at("")):
+                raise UsageError(
+                    f"{where} lies inside of {root.uri}, where XComs are collected",
+                    hint="choose a prefix outside of it, better another bucket",
+                )
+        from xcomctl.stores.s3_shelf import S3Shelf
+
+        return S3Shelf(self.store, place)
+
+    @property
+    def endpoint(self) -> str | None:
+        """S3 endpoint as plans name it; None where boto3 is left to find it."""
+        endpoint = self.configuration.endpoint_url().value
+        return None if endpoint is None else mask_url(endpoint)
 
     def close(self) -> None:
         """Close what was opened."""

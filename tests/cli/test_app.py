@@ -17,7 +17,23 @@ from tests.services.worlds import World
 from xcomctl import __version__, errors
 from xcomctl.cli.app import EXIT_CODES
 
-VERBS = ("ls", "show", "fsck", "gc", "demo", "config", "config show")
+VERBS = (
+    *(
+        "ls",
+        "show",
+        "fsck",
+        "explain",
+        "gc",
+        "rm",
+        "plan",
+        "plan show",
+        "apply",
+        "policy check",
+        "log",
+        "undo",
+    ),
+    *("trash", "trash ls", "backup", "backup verify", "restore", "demo", "config", "config show"),
+)
 HEAVY = frozenset({"pandas", "pyarrow", "duckdb", "boto3", "sqlalchemy", "numpy"})
 
 Worlds = Callable[..., World]

@@ -14,8 +14,7 @@ from sqlalchemy.engine import make_url
 
 from tests.schemas.airflow_database import AirflowDatabase
 from xcomctl.errors import SourceError, UsageError
-from xcomctl.metadata import deletion
-from xcomctl.metadata import snapshot as snapshot_module
+from xcomctl.metadata import deletion, streaming
 from xcomctl.metadata.database import DatabaseSource
 from xcomctl.metadata.interface import RowTarget, Selection
 from xcomctl.metadata.listing_query import listing_query
@@ -121,14 +120,14 @@ def test_a_count_that_is_not_met_is_an_error(
 ) -> None:
     """A scan that gives fewer rows than the same view counts is refused."""
     _fill(airflow, 200)
-    whole = snapshot_module._records
+    whole = streaming._records
 
     def short(*arguments: object) -> Iterator[object]:
         records = whole(*arguments)  # type: ignore[arg-type]
         next(records)
         return records
 
-    monkeypatch.setattr(snapshot_module, "_records", short)
+    monkeypatch.setattr(streaming, "_records", short)
     expected = "short result, table xcom gave 199 rows of 200"
     with pytest.raises(SourceError, match=expected), source.snapshot() as snapshot:
         list(snapshot.batches())

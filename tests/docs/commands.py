@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
@@ -53,8 +53,19 @@ def verbs() -> dict[str, Callable[..., None]]:
     found = _verbs_of(app)
     for group in app.registered_groups:
         assert group.typer_instance is not None
+        alone = group.typer_instance.registered_callback
+        # A group that does something without a verb below it has options of its own.
+        if alone is not None and alone.callback is not None and _has_options(alone.callback):
+            found[str(group.name)] = alone.callback
         found |= {f"{group.name} {name}": verb for name, verb in _verbs_of(group.typer_instance).items()}
     return found
+
+
+def _has_options(verb: Callable[..., None]) -> bool:
+    return any(
+        get_origin(annotation) is Annotated
+        for annotation in get_type_hints(verb, include_extras=True).values()
+    )
 
 
 def _verbs_of(group: typer.Typer) -> dict[str, Callable[..., None]]:
@@ -66,6 +77,9 @@ def parameters(verb: Callable[..., None]) -> list[Parameter]:
     hints = get_type_hints(verb, include_extras=True)
     found = []
     for parameter in inspect.signature(verb).parameters.values():
+        if get_origin(hints[parameter.name]) is not Annotated:
+            # The context of the command line is nobody's option.
+            continue
         kind, info = get_args(hints[parameter.name])[:2]
         plain = [each for each in get_args(kind) if each is not type(None)]
         found.append(Parameter(parameter.name, info, plain[0] if plain else kind, parameter.default))
@@ -140,6 +154,8 @@ def _spelling(option: Parameter) -> str:
 
 
 def _default(option: Parameter) -> str:
+    if isinstance(option.info.show_default, str):
+        return f"`{option.info.show_default}`"
     value = option.default.value if isinstance(option.default, Enum) else option.default
     if value is None or value is False:
         return ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import PAGES, REPOSITORY, blocks
-from xcomctl import apply
+from xcomctl.apply import execution, references
 from xcomctl.config_file import read_config_file
 
 
@@ -60,8 +60,8 @@ def test_the_batches_of_safety_are_those_of_the_program() -> None:
     """How many rows go in a transaction, and how many objects between two readings of all rows."""
     page = _prose(REPOSITORY / "docs" / "safety.md")
     for number in (
-        f"{apply._ROWS_PER_TRANSACTION:,} in a transaction",
-        f"every {apply._OBJECTS_PER_CHECK:,} objects",
+        f"{execution._ROWS_PER_TRANSACTION:,} in a transaction",
+        f"every {references.OBJECTS_PER_CHECK:,} objects",
     ):
         assert number in page
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from tests.schemas.airflow_database import SHAPES, AirflowDatabase, Shape
 from tests.services.deployment import DAY, Deployment, doomed
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
+from xcomctl.apply import Outcome, apply_plan
+from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.journal import OperationRecord, find
 from xcomctl.plan import Plan
 from xcomctl.policy import Policy
+from xcomctl.undo import Undone, undo
 
 DAGS = st.sampled_from(["etl", "train"])
 RUNS = st.sampled_from(["r1", "r2", "r3"])
@@ -50,6 +55,7 @@ class World(RuleBasedStateMachine):
         database = AirflowDatabase(f"sqlite:///{Path(self.folder.name) / 'airflow.db'}", self.shape).create()
         self.here = Deployment(database, self.server, self.bucket, f"w{next(_prefixes)}")
         self.names = itertools.count()
+        self.last: OperationRecord | None = None
         self.here.add_row("etl", "r0", "a DAG that every glob of a policy finds")
 
     def teardown(self) -> None:
@@ -107,11 +113,27 @@ class World(RuleBasedStateMachine):
     def collect(self, policy: Policy, orphans: bool, ignore_archives: bool) -> None:
         """A collection, with nobody in between: nothing that it planned is left over."""
         plan = self.plan(policy, orphans=orphans, ignore_archives=ignore_archives)
-        outcome = self.here.apply(plan, ignore_archives=ignore_archives)
+        outcome = Outcome()
+        with self.here.operation() as operation:
+            apply_plan(plan, operation, DialectRegistry(), ignore_archives=ignore_archives, outcome=outcome)
         assert outcome.failed == 0
+        self.last = find(self.here.store, operation.roots, operation.id)
         if orphans and policy.dag is None:
             again = self.plan(Policy(), ignore_archives=ignore_archives)
             assert doomed(again) == set()
+
+    @rule()
+    def undo(self) -> None:
+        """Somebody takes the last collection back, as far as it can be."""
+        last = self.last
+        if last is not None:
+            with self.here.operation(command="undo") as operation:
+                undo(last, operation, self.here.store, DialectRegistry(), Undone())
+
+    @rule(keep=st.sampled_from([timedelta(0), timedelta(days=-1)]))
+    def purge(self, keep: timedelta) -> None:
+        """The trash is emptied: what a row references by now comes back first."""
+        self.here.apply(self.plan(Policy(), orphans=False, trash_keep=keep))
 
     @rule(policy=POLICIES, late=st.sampled_from(["push", "overwrite", "running", "delete"]), data=st.data())
     def collect_while_tasks_work(self, policy: Policy, late: str, data: st.DataObject) -> None:
@@ -175,7 +197,7 @@ def test_whatever_happens_no_row_loses_its_object(machine: Callable[[Shape], Any
     run_state_machine_as_test(
         cast("Any", machine(shape)),
         settings=settings(
-            max_examples=6,
+            max_examples=4,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),

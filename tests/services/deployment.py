@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +21,20 @@ from xcomctl.apply import Outcome, apply_plan
 from xcomctl.collect import Scope, plan_collection
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.inventory.build import Report, silent
 from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection
-from xcomctl.models import Root
+from xcomctl.metadata.interface import Selection, Source
+from xcomctl.models import RESERVED_FOLDER, Root
+from xcomctl.operation import Operation
 from xcomctl.plan import Plan
 from xcomctl.policy import Policy
+from xcomctl.stores.interface import Store
 from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.trash.contents import contents
 
 DAY = timedelta(days=1)
+
+MONTH = Policy(older_than=30 * DAY)
 
 AT_ONCE = ("--min-age", "0s", "--unsafe-min-age")
 """Options without which no object of a test is old enough."""
@@ -142,10 +148,18 @@ class Deployment:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda key: self.upload(key=key), keys))
 
-    def keys(self) -> set[str]:
+    def all_keys(self) -> set[str]:
         """Every key of the bucket."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+    def keys(self) -> set[str]:
+        """Every key of the bucket but those of the tool's own folder."""
+        return {key for key in self.all_keys() if f"/{RESERVED_FOLDER}" not in f"/{key}"}
+
+    def trashed(self) -> set[str]:
+        """The keys that the objects in the trash had."""
+        return {entry.original.key for entry in contents(self.store, (Root.parse(self.root),))}
 
     def refs(self) -> set[str]:
         """Every row, as `dag/run/task:key`."""
@@ -175,7 +189,7 @@ class Deployment:
         *,
         min_age: timedelta = timedelta(hours=-1),
         accepted: Sequence[str] = (),
-        store: S3Store | None = None,
+        store: Store | None = None,
         **scope: Any,
     ) -> Plan:
         """Plan in this process; the grace period is negative, so that what was uploaded this second counts."""
@@ -188,24 +202,63 @@ class Deployment:
             accepted=accepted,
         )
 
-    def apply(self, plan: Plan, *, ignore_archives: bool = False, store: S3Store | None = None) -> Outcome:
-        """Apply in this process."""
-        outcome = Outcome()
-        apply_plan(
-            plan,
-            self.source,
+    @contextmanager
+    def operation(
+        self,
+        *,
+        store: Store | None = None,
+        source: Source | None = None,
+        roots: Sequence[Root] = (),
+        command: str = "gc",
+        **options: Any,
+    ) -> Iterator[Operation]:
+        """An operation in this process."""
+        with Operation.begin(
+            source or self.source,
             store or self.store,
-            DialectRegistry(),
-            roots=(Root.parse(self.root),),
-            ignore_archives=ignore_archives,
-            outcome=outcome,
-        )
+            roots or (Root.parse(self.root),),
+            command=command,
+            actor="kim@worker",
+            now=datetime.now(timezone.utc),
+            **options,
+        ) as operation:
+            yield operation
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        ignore_archives: bool = False,
+        store: Store | None = None,
+        source: Source | None = None,
+        outcome: Outcome | None = None,
+        report: Report = silent,
+        **options: Any,
+    ) -> Outcome:
+        """Apply in this process; `options` are those of an operation."""
+        outcome = Outcome() if outcome is None else outcome
+        with self.operation(store=store, source=source, plan_id=plan.plan_id, **options) as operation:
+            apply_plan(
+                plan,
+                operation,
+                DialectRegistry(),
+                ignore_archives=ignore_archives,
+                outcome=outcome,
+                report=report,
+            )
         return outcome
 
 
 def doomed(plan: Plan) -> set[str]:
-    """Keys that a plan deletes."""
-    return {key for key in plan.actions["object_key"].to_pylist() if key is not None}
+    """Keys of the objects that leave their place by a plan."""
+    actions = plan.actions.select(["action", "object_key"]).to_pylist()
+    return {action["object_key"] for action in actions if action["action"] == "delete_object"}
+
+
+def two_runs(here: Deployment, **old: Any) -> tuple[str, str]:
+    """An old run and a new one of `etl`; the keys of their objects."""
+    gone = here.push(run="old", age=40 * DAY, **old)
+    return gone, here.push(run="new")
 
 
 Deploy = Callable[..., Deployment]

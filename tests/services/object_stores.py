@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Protocol
 
 import boto3
 import pytest
@@ -56,7 +57,22 @@ def running_moto() -> Iterator[MotoServer]:
         server.stop()
 
 
-ObjectServer = SeaweedFS | MotoServer
+class ObjectServer(Protocol):
+    """An S3 server, whichever it is."""
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where it answers."""
+
+    def environment(self) -> dict[str, str]:
+        """The AWS variables with which boto3 talks to it."""
+
+    def client(self) -> S3Client:
+        """A boto3 client for it. The caller closes it."""
+
+    def create_bucket(self, name: str) -> None:
+        """Create a bucket."""
+
 
 _bucket_numbers = itertools.count()
 

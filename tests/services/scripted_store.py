@@ -19,6 +19,8 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    target: str = ""
+    """Path and query exactly as they came."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Answer:
     body: bytes = b""
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
+    hang_up: bool = False
+    """Send nothing at all, and close the connection."""
 
 
 @dataclass
@@ -45,25 +49,42 @@ def scripted_store(script: Callable[[Asked], Answer]) -> Iterator[ScriptedStore]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Headers and body are two writes: the second one would wait until the first is acknowledged.
+        disable_nagle_algorithm = True
 
         def _serve(self) -> None:
             url = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             request = Asked(
-                self.command, url.path, query, {k.lower(): v for k, v in self.headers.items()}, body
+                self.command,
+                url.path,
+                query,
+                {k.lower(): v for k, v in self.headers.items()},
+                body,
+                self.path,
             )
             asked.append(request)
             answer = script(request)
-            self.send_response(answer.status)
+            if answer.hang_up:
+                self.close_connection = True
+                return
             names = {name.lower() for name, _ in answer.headers}
+            if "date" in names:
+                self.send_response_only(answer.status)
+            else:
+                self.send_response(answer.status)
             for name, value in answer.headers:
                 self.send_header(name, value)
             if "content-length" not in names:
                 self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.body)
+            try:
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(answer.body)
+            except ConnectionError:
+                # Whoever asked is gone, as tests that kill it want it.
+                self.close_connection = True
             if "content-length" in names:
                 self.close_connection = True
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.services.faulty_store import faulty_server
+from tests.services.fault_proxy import FaultProxy, breaks_after, fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
 from xcomctl.codecs.interface import (
     FramePreview,
@@ -60,7 +60,7 @@ def _examine_bytes(content: bytes, name: str = "", options: PreviewOptions | Non
 
 
 def _examine_object(
-    server: MotoServer, content: bytes, name: str = "", options: PreviewOptions | None = None
+    server: MotoServer | FaultProxy, content: bytes, name: str = "", options: PreviewOptions | None = None
 ) -> tuple[Examined, int]:
     """What is found in an object with this content, and how many bytes of it were fetched."""
     with closing(server.client()) as client:
@@ -305,7 +305,7 @@ def test_lost_connection_is_no_corrupt_payload(kind: str, compressed: bool, serv
     }[kind]
     stored = gzip.compress(content, 1) if compressed else content
     options = PreviewOptions(head=100_000, describe=True)
-    with faulty_server(server, breaks_after=140_000) as broken:
+    with fault_proxy(server, breaks_after(140_000)) as broken:
         with pytest.raises(StoreError) as caught:
             _examine_object(broken, stored, f"payload.{kind}", options)
         assert str(caught.value) == f"the connection to {broken.endpoint_url} broke over {ADDRESS.uri}"

@@ -11,10 +11,9 @@ import pytest
 from xcomctl.dialects.configured import DialectRule
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.build import outermost
 from xcomctl.inventory.classify import classify
 from xcomctl.metadata.interface import row_schema
-from xcomctl.models import Root
+from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy
 from xcomctl.stores.interface import object_schema
 

@@ -1,23 +1,11 @@
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import timedelta
 
-import pyarrow as pa
-
-from xcomctl.plan import PUBLIC_COLUMNS, Guard, Plan
-
-AT = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
-
-
-def plan(*kinds: str, guards: tuple[Guard, ...] = ()) -> Plan:
-    """A plan with actions of these kinds."""
-    records = [
-        {**dict.fromkeys(PUBLIC_COLUMNS), "action": kind, "key": str(n)} for n, kind in enumerate(kinds)
-    ]
-    schema = pa.schema(
-        [(name, pa.int64() if name in ("size", "map_index") else pa.string()) for name in PUBLIC_COLUMNS]
-    )
-    return Plan(AT, {"dag": None}, {"rows_scanned": 3}, guards, pa.Table.from_pylist(records, schema=schema))
+from tests.services.plans import AT
+from tests.services.plans import plan_of_kinds as plan
+from xcomctl.plan import Guard
 
 
 def test_actions_come_in_batches_of_their_kind() -> None:
@@ -32,19 +20,24 @@ def test_actions_come_in_batches_of_their_kind() -> None:
 def test_counts_and_samples() -> None:
     """Kinds that do not occur count as 0."""
     made = plan("delete_row", "delete_row", "delete_object")
-    assert made.action_counts() == {"delete_row": 2, "delete_object": 1}
+    none = {"restore_object": 0, "delete_row": 0, "delete_object": 0, "purge_object": 0}
+    assert made.action_counts() == {**none, "delete_row": 2, "delete_object": 1}
     assert [sample["key"] for sample in made.samples("delete_row", 1)] == ["0"]
-    assert (plan().action_counts(), plan().is_empty, made.is_empty) == (
-        {"delete_row": 0, "delete_object": 0},
-        True,
-        False,
-    )
+    assert (plan().action_counts(), plan().is_empty, made.is_empty) == (none, True, False)
 
 
 def test_the_id_tells_plans_apart() -> None:
-    """The same actions give the same id, other ones another."""
-    assert plan("delete_row").plan_id == plan("delete_row").plan_id
-    assert len({plan().plan_id, plan("delete_row").plan_id, plan("delete_object").plan_id}) == 3
+    """The same actions give the same id; other ones, another time or another database another one."""
+    made = plan("delete_row")
+    assert made.plan_id == plan("delete_row").plan_id
+    others = [
+        plan(),
+        plan("delete_object"),
+        replace(made, created_at=AT + timedelta(microseconds=1)),
+        replace(made, basis=replace(made.basis, database="fedcba9876543210")),
+        replace(made, scope={"dag": "etl"}),
+    ]
+    assert len({made.plan_id, *(other.plan_id for other in others)}) == 1 + len(others)
 
 
 def test_the_header_has_no_causes() -> None:

@@ -18,7 +18,7 @@ HEX = ONE.replace("-", "")
 _TEXT = st.text("abz-]![^\\é ñ\n*?.", max_size=6)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(_TEXT, _TEXT), min_size=50, max_size=100))
 def test_a_glob_in_sql_is_a_glob_in_python(cases: list[tuple[str, str]]) -> None:
     """Every glob chooses the same texts as `fnmatch`, which the other commands use."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
-from tests.services.faulty_store import faulty_server
+from tests.services.fault_proxy import denied, fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
 from xcomctl.codecs.interface import PreviewOptions, TreePreview
 from xcomctl.dialects.registry import DialectRegistry
@@ -282,7 +282,7 @@ def test_denied_is_not_dangling(airflow: AirflowDatabase, source: DatabaseSource
     """Where the store denies access the error is the store's."""
     airflow.add_xcom("etl", "run_1", "load", COMMON_IO)
     with (
-        faulty_server(server, denied={"xcoms"}) as closed,
+        fault_proxy(server, denied("xcoms")) as closed,
         closing(S3Store(S3Settings(endpoint_url=closed.endpoint_url))) as store,
     ):
         with pytest.raises(StoreError) as caught:
@@ -291,14 +291,14 @@ def test_denied_is_not_dangling(airflow: AirflowDatabase, source: DatabaseSource
 
 
 @one_shape
-@pytest.mark.parametrize("denied", [frozenset[str](), frozenset({"lake"})])
+@pytest.mark.parametrize("closed", [(), ("lake",)])
 def test_ambiguous_reference_without_object_is_a_value(
-    denied: frozenset[str], airflow: AirflowDatabase, source: DatabaseSource, server: MotoServer
+    closed: tuple[str, ...], airflow: AirflowDatabase, source: DatabaseSource, server: MotoServer
 ) -> None:
     """A plain URL may be the user's own data: where there is no such object, the value itself is shown, and a note."""
     airflow.add_xcom("etl", "run_1", "load", "s3://lake/tables/orders.parquet")
     with (
-        faulty_server(server, denied=denied) as faulty,
+        fault_proxy(server, denied(*closed)) as faulty,
         closing(S3Store(S3Settings(endpoint_url=faulty.endpoint_url))) as store,
     ):
         found = find("etl/run_1/load", Parts(source, store))

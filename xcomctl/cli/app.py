@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
@@ -9,10 +10,11 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from xcomctl import __version__
 from xcomctl.cli.cmd_apply import apply
-from xcomctl.cli.cmd_backup import backup, backup_verify
+from xcomctl.cli.cmd_backup import backup, backup_ls, backup_verify
 from xcomctl.cli.cmd_config import config_show
 from xcomctl.cli.cmd_demo import demo
 from xcomctl.cli.cmd_explain import explain
@@ -52,8 +54,20 @@ _CLICK_ERROR: type[Exception] = next(
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
+_order: list[str] = []
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Verbs in the order in which they are registered here; typer itself puts those with verbs below them last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        known = [name for name in _order if name in self.commands]
+        return [*known, *(name for name in self.commands if name not in known)]
+
+
 app = typer.Typer(
     name="xcomctl",
+    cls=_InOrder,
     epilog=_EPILOG,
     context_settings=_SETTINGS,
     pretty_exceptions_enable=False,
@@ -84,32 +98,63 @@ def xcomctl(
     _help_if_no_verb(context)
 
 
-def _register(group: typer.Typer, **verbs: Callable[..., None]) -> None:
+def _verbs(panel: str, **verbs: Callable[..., None]) -> None:
     for name, verb in verbs.items():
-        group.command(name, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
+        app.command(name, epilog=_EPILOG, context_settings=_SETTINGS, rich_help_panel=panel)(verb)
+        _order.append(name)
 
 
 def _group(
-    name: str, help_text: str, alone: Callable[..., None] | None = None, **verbs: Callable[..., None]
+    panel: str,
+    name: str,
+    help_text: str,
+    alone: Callable[..., None] | None = None,
+    **verbs: Callable[..., None],
 ) -> None:
-    """A verb with verbs below it; `alone` is what it does without one of them."""
-    group = typer.Typer(help=None if alone else help_text)
+    """A verb with verbs below it; `alone` is what it does without one of them, and has a help of its own."""
+    group = typer.Typer()
     group.callback(invoke_without_command=True)(alone or _help_if_no_verb)
-    _register(group, **verbs)
-    app.add_typer(group, name=name, epilog=_EPILOG, context_settings=_SETTINGS)
+    for below, verb in verbs.items():
+        group.command(below, epilog=_EPILOG, context_settings=_SETTINGS)(verb)
+    app.add_typer(
+        group,
+        name=name,
+        help=inspect.getdoc(alone) if alone else help_text,
+        short_help=help_text,
+        epilog=_EPILOG,
+        context_settings=_SETTINGS,
+        rich_help_panel=panel,
+    )
+    _order.append(name)
 
 
-_register(app, ls=ls, show=show, explain=explain, fsck=fsck, gc=gc, rm=rm)
-_group("plan", "Plans that are saved, read and applied later.", plan, show=plan_show)
-_register(app, apply=apply, log=log, undo=undo)
+_LOOK, _COLLECT, _BACK, _SET_UP = "Look", "Collect", "Undo, back up", "Set up"
+
+_verbs(_LOOK, ls=ls, show=show, fsck=fsck, explain=explain)
+_verbs(_COLLECT, gc=gc, rm=rm)
+_group(_COLLECT, "plan", "Plan a collection, to be read and applied later.", plan, show=plan_show)
+_verbs(_COLLECT, apply=apply)
+_group(_COLLECT, "policy", "What may go, as a team writes it down.", check=policy_check)
+_verbs(_BACK, log=log, undo=undo)
 _group(
-    "trash", "What collections moved out of the way.", ls=trash_ls, restore=trash_restore, purge=trash_purge
+    _BACK,
+    "trash",
+    "What collections moved out of the way.",
+    ls=trash_ls,
+    restore=trash_restore,
+    purge=trash_purge,
 )
-_group("backup", "Copy XComs to a safe place.", backup, verify=backup_verify)
-_register(app, restore=restore)
-_group("policy", "Retention policies.", check=policy_check)
-_group("config", "Show the configuration.", show=config_show)
-_register(app, demo=demo)
+_group(
+    _BACK,
+    "backup",
+    "Copy XComs, rows and objects, to a safe place.",
+    backup,
+    ls=backup_ls,
+    verify=backup_verify,
+)
+_verbs(_BACK, restore=restore)
+_group(_SET_UP, "config", "Show the configuration.", show=config_show)
+_verbs(_SET_UP, demo=demo)
 
 
 def main(arguments: list[str] | None = None) -> None:

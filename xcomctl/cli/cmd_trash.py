@@ -1,24 +1,251 @@
-"""`xcomctl trash`: what was moved out of the way."""
+"""`xcomctl trash`: what collections moved out of the way."""
 
 from __future__ import annotations
 
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
-from xcomctl.errors import UsageError
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.consent import consent
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.options import ConnectionOptions, OutputFormat, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.stages import stages
+from xcomctl.errors import NotFoundError, PartialError, UsageError
+from xcomctl.models import ObjectAddress, Root, outermost
+from xcomctl.units import format_duration, format_size, parse_duration
+
+if TYPE_CHECKING:
+    from xcomctl.apply import Outcome
+    from xcomctl.stores.interface import Store
+    from xcomctl.trash.entries import Discarded
+    from xcomctl.wiring import Session
+
+_AT_ONCE = 1000
+
+Format = Annotated[
+    OutputFormat, typer.Option("-o", "--output", help="table or json.", rich_help_panel="Output")
+]
 
 
 @with_options
-def trash_ls(connection: ConnectionOptions, talk: TalkOptions) -> None:
-    """What is in the trash."""
-    raise UsageError("not built yet")
+def trash_ls(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions) -> None:
+    """List what is in the trash: whose place it left, when, by which operation, and when it is purged.
+
+    The last column counts 14 days, which is what collections keep unless told otherwise.
+
+    Examples:
+
+        xcomctl trash ls
+
+        xcomctl trash ls -o json
+    """
+    from xcomctl.collect import DEFAULT_TRASH_KEEP
+    from xcomctl.render.outcomes import trash_columns
+    from xcomctl.render.output import write
+
+    style = output.style()
+    voice = talk.talk()
+    with connection.open() as session:
+        roots = _roots(session)
+        write(_contents(session.store, roots), trash_columns(DEFAULT_TRASH_KEEP), style, sys.stdout)
+        voice.detail(f"looked at {', '.join(root.uri for root in roots)}")
 
 
 @with_options
-def trash_restore(connection: ConnectionOptions, talk: TalkOptions) -> None:
-    """Put objects back from the trash."""
-    raise UsageError("not built yet")
+def trash_restore(
+    connection: ConnectionOptions,
+    talk: TalkOptions,
+    uris: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[URI]...", help="Objects, by the place that they left.", show_default=False),
+    ] = None,
+    operation: Annotated[
+        str | None, typer.Option("--operation", metavar="ID", help="All that this operation took.")
+    ] = None,
+    dag: Annotated[str | None, typer.Option("--dag", metavar="GLOB", help="All of these DAGs.")] = None,
+    output: Format = OutputFormat.table,
+) -> None:
+    """Put objects back from the trash, where nothing else has their place. Rows come back by `xcomctl undo`.
+
+    Examples:
+
+        xcomctl trash restore s3://bucket/xcom/etl/r1/load/4b3e6c1e-52f7-4b0e-9d52-6f0e3c1f4a2d
+
+        xcomctl trash restore --operation 20261122T142831Z-1a2b3c4d
+
+        xcomctl trash restore --dag 'etl_*'
+    """
+    _require_document(output)
+    wanted = {ObjectAddress.parse(uri) for uri in uris or ()}
+    if not (wanted or operation or dag):
+        raise UsageError("restore what?", hint="name URIs, --operation ID or --dag GLOB; xcomctl trash ls")
+    voice = talk.talk()
+    with Interruption() as interruption, connection.open() as session:
+        roots = _roots(session)
+
+        from xcomctl.apply import Outcome
+        from xcomctl.operation import Operation
+
+        dialects = session.dialects
+
+        def chosen(entry: Discarded) -> bool:
+            if wanted and entry.original not in wanted:
+                return False
+            if operation is not None and entry.operation_id != operation:
+                return False
+            claim = dialects.claim(entry.original.key) if dag is not None else None
+            return dag is None or (claim is not None and fnmatchcase(claim.dag_id or "", dag))
+
+        entries = [entry for entry in _contents(session.store, roots) if chosen(entry)]
+        missing = wanted - {entry.original for entry in entries}
+        if missing or not entries:
+            named = f"{min(missing).uri} is" if missing else "what was asked for is"
+            raise NotFoundError(f"{named} not in the trash", hint="xcomctl trash ls")
+        outcome = Outcome()
+        with (
+            Operation.begin(
+                session.source,
+                session.store,
+                roots,
+                command="trash restore",
+                actor=session.configuration.actor(),
+                now=datetime.now(timezone.utc),
+            ) as work,
+            stages(voice) as progress,
+        ):
+            report = interruption.between_batches(progress)
+            # The newest of several that had one place comes first, and has it then.
+            entries.sort(key=lambda entry: entry.discarded_at, reverse=True)
+            for start in range(0, len(entries), _AT_ONCE):
+                part = entries[start : start + _AT_ONCE]
+                outcome.add_recoveries(work.restore(part))
+                report("objects restored", len(part))
+            work.summary.update(outcome.summary())
+        _emit(outcome, work.id, output)
+    _require_all(outcome)
 
 
 @with_options
-def trash_purge(connection: ConnectionOptions, talk: TalkOptions) -> None:
-    """Delete from the trash for good."""
-    raise UsageError("not built yet")
+def trash_purge(
+    connection: ConnectionOptions,
+    talk: TalkOptions,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="D", help="Only what has been there for longer.")
+    ] = "14d",
+    output: Format = OutputFormat.table,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before deleting.", rich_help_panel="Consent")
+    ] = False,
+) -> None:
+    """Delete from the trash for good. All rows are read before: what one of them references is put back instead.
+
+    Examples:
+
+        xcomctl trash purge --yes
+
+        xcomctl trash purge --older-than 0s
+    """
+    _require_document(output)
+    keep = parse_duration(older_than)
+    voice = talk.talk()
+    with Interruption() as interruption, connection.open() as session:
+        roots = _roots(session)
+        before = {root.bucket: session.store.now(root.bucket) - keep for root in roots}
+
+        def is_old(entry: Discarded) -> bool:
+            return entry.discarded_at <= before[entry.original.bucket]
+
+        number = size = 0
+        for entry in _contents(session.store, roots, is_old):
+            number, size = number + 1, size + entry.size
+        if not number:
+            voice.note(f"nothing in the trash is older than {format_duration(keep)}")
+            return
+        summary = f"{number:,} objects ({format_size(size)})"
+        if not consent(
+            f"Delete {summary} for good?", yes=yes, otherwise=f"nothing was purged: {summary} would go"
+        ):
+            voice.note("nothing was purged")
+            return
+
+        from xcomctl.apply import Outcome, purge_unreferenced
+        from xcomctl.operation import Operation
+        from xcomctl.pace import Pace
+
+        outcome = Outcome()
+        with (
+            Operation.begin(
+                session.source,
+                session.store,
+                roots,
+                command="trash purge",
+                actor=session.configuration.actor(),
+                now=datetime.now(timezone.utc),
+            ) as work,
+            stages(voice) as progress,
+        ):
+            try:
+                purge_unreferenced(
+                    _contents(session.store, roots, is_old),
+                    work,
+                    session.dialects,
+                    ignore_archives=False,
+                    outcome=outcome,
+                    pace=Pace(),
+                    report=interruption.between_batches(progress),
+                )
+            finally:
+                work.summary.update(outcome.summary())
+        _emit(outcome, work.id, output)
+    _require_all(outcome)
+
+
+def _roots(session: Session) -> list[Root]:
+    roots = outermost(session.roots)
+    if not roots:
+        raise UsageError("no store is configured, and the trash is in stores", hint="add --store S3_URL")
+    return roots
+
+
+def _contents(
+    store: Store, roots: list[Root], wanted: Callable[[Discarded], bool] = lambda _: True
+) -> Iterator[Discarded]:
+    from xcomctl.trash.contents import contents
+
+    return (entry for entry in contents(store, roots) if wanted(entry))
+
+
+def _require_document(output: OutputFormat) -> None:
+    if output not in (OutputFormat.table, OutputFormat.json):
+        raise UsageError(f"-o {output.value} does not suit this verb", hint="-o json, or -o table")
+
+
+def _emit(outcome: Outcome, operation_id: str, output: OutputFormat) -> None:
+    counts = {name: outcome.objects[name] for name in ("restored", "occupied", "purged", "gone", "failed")}
+    if output is OutputFormat.json:
+        document = {
+            "schema": "xcomctl.trash-outcome/1",
+            "operation": operation_id,
+            "objects": counts,
+            "failures": outcome.failures,
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    from rich.console import Console
+
+    from xcomctl.render.outcomes import print_results
+
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    print_results(console, (counts,), {"failed": outcome.failures})
+
+
+def _require_all(outcome: Outcome) -> None:
+    """Raise PartialError if something did not go as it was wanted."""
+    number = outcome.failed + outcome.objects["occupied"]
+    if number:
+        raise PartialError(f"{number} objects stay in the trash", hint="xcomctl trash ls shows them")

@@ -2,11 +2,109 @@
 
 from __future__ import annotations
 
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
-from xcomctl.errors import UsageError
+import json
+import sys
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.consent import consent
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.options import ConnectionOptions, OutputFormat, TalkOptions, with_options
+from xcomctl.cli.scoping import resolve_roots
+from xcomctl.cli.stages import stages
+from xcomctl.errors import PartialError, UsageError
+
+if TYPE_CHECKING:
+    from xcomctl.undo import Undone
 
 
 @with_options
-def undo(connection: ConnectionOptions, talk: TalkOptions) -> None:
-    """Bring back the rows and objects that a command deleted."""
-    raise UsageError("not built yet")
+def undo(
+    connection: ConnectionOptions,
+    talk: TalkOptions,
+    operation: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="The operation, as `xcomctl log` names it.", show_default=False),
+    ],
+    output: Annotated[
+        OutputFormat, typer.Option("-o", "--output", help="table or json.", rich_help_panel="Output")
+    ] = OutputFormat.table,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would come back.", rich_help_panel="Consent"),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask first.", rich_help_panel="Consent")
+    ] = False,
+) -> None:
+    """Bring back the rows and objects that an operation deleted, as they were.
+
+    Objects come from the trash, rows from the journal, where their task instances still exist. What was purged, or
+    has another one in its place by now, is told and stays as it is (exit 3). Undoing twice does no harm.
+
+    Examples:
+
+        xcomctl undo 20261122T142831Z-1a2b3c4d --dry-run
+
+        xcomctl undo 20261122T142831Z-1a2b3c4d --yes
+    """
+    if output not in (OutputFormat.table, OutputFormat.json):
+        raise UsageError(f"-o {output.value} does not suit an undo", hint="-o json, or -o table")
+    voice = talk.talk()
+    with Interruption() as interruption, connection.open() as session:
+        roots = resolve_roots(session, voice)
+        if not roots:
+            raise UsageError("no store is configured, and journals are in stores", hint="add --store S3_URL")
+
+        from xcomctl.journal import find
+        from xcomctl.operation import Operation
+        from xcomctl.undo import Undone, preview, require_same_database
+        from xcomctl.undo import undo as bring_back
+
+        record = find(session.store, roots, operation)
+        require_same_database(record, session.source)
+        expected = preview(record, session.store)
+        if dry_run:
+            _emit(expected, record.id, None, output)
+            voice.note("dry run: nothing was brought back")
+            return
+        summary = f"{expected.rows['inserted']:,} rows and {expected.objects['restored']:,} objects"
+        if not consent(
+            f"Bring back {summary}?", yes=yes, otherwise=f"nothing was brought back: {summary} would be"
+        ):
+            voice.note("nothing was brought back")
+            return
+        undone = Undone()
+        with (
+            Operation.begin(
+                session.source,
+                session.store,
+                record.roots,
+                command="undo",
+                actor=session.configuration.actor(),
+                now=datetime.now(timezone.utc),
+            ) as work,
+            stages(voice) as report,
+        ):
+            bring_back(
+                record, work, session.store, session.dialects, undone, interruption.between_batches(report)
+            )
+        _emit(undone, record.id, work.id, output)
+    if undone.missing:
+        raise PartialError(
+            f"{undone.missing} rows and objects did not come back", hint="the kinds above say why"
+        )
+
+
+def _emit(undone: Undone, undone_id: str, operation_id: str | None, output: OutputFormat) -> None:
+    if output is OutputFormat.json:
+        sys.stdout.write(json.dumps(undone.document(undone_id, operation_id), indent=2) + "\n")
+        return
+    from rich.console import Console
+
+    from xcomctl.render.outcomes import print_results
+
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    print_results(console, (undone.objects, undone.rows), undone.examples, expected=operation_id is None)

@@ -246,20 +246,17 @@ class TalkOptions:
         return Talk(quiet=self.quiet, verbose=self.verbose)
 
 
-_GROUPS = (ConnectionOptions, SelectionOptions, OutputOptions, TalkOptions)
-
-
 def with_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options of every group that it asks for.
 
     The result has one keyword parameter per option, as typer wants it, and calls `verb` with groups filled in.
     """
     hints = get_type_hints(verb, include_extras=True)
-    groups: dict[str, tuple[type[Any], list[str]]] = {}
+    groups: dict[str, tuple[Any, list[str]]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(verb).parameters.values():
         group = hints[parameter.name]
-        if group not in _GROUPS:
+        if not dataclasses.is_dataclass(group):
             parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=group))
             continue
         fields = get_type_hints(group, include_extras=True)

@@ -32,20 +32,33 @@ class Talk:
             print(visible(text), file=sys.stderr)  # noqa: T201
 
     @contextmanager
-    def progress(self, what: str, *, total: int | None = None) -> Iterator[Advance]:
-        """Show how far a long step is. `total` in units, None if unknown. Nothing is shown off a terminal."""
+    def progress(self, what: str, *, total: int | None = None, done: int = 0) -> Iterator[Advance]:
+        """Show how far a long step is. `total` in units, None if unknown; `done` of them were before.
+
+        Nothing is shown off a terminal.
+        """
         if self.quiet or not sys.stderr.isatty():
             yield lambda _units: None
             return
         from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (
+        counted = "{task.completed:,}" if total is None else "{task.completed:,} of {task.total:,}"
+        columns = [
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            TextColumn("{task.completed:,}"),
+            TextColumn(counted),
+            TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
-        )
+        ]
+        if total is not None:
+            columns += [TextColumn("left"), TimeRemainingColumn()]
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda units: bar.advance(task, units)
+            task = bar.add_task(what, total=total, completed=done, rate="")
+
+            def advance(units: int) -> None:
+                bar.advance(task, units)
+                if speed := bar.tasks[0].speed:
+                    bar.update(task, rate=f"{speed:,.0f}/s")
+
+            yield advance

@@ -110,15 +110,20 @@ def show_plan(plan: Plan) -> None:
     print_plan(_console(sys.stderr), plan)
 
 
-def emit_outcome(plan: Plan, outcome: Outcome, style: OutputStyle) -> None:
-    """Write what applying a plan did: lines for people, one JSON document or some records for programs."""
+def emit_outcome(
+    plan: Plan, outcome: Outcome, style: OutputStyle, *, operation_id: str | None = None
+) -> None:
+    """Write what applying a plan did: lines for people, one JSON document or some records for programs.
+
+    `operation_id` is None where nothing was begun, or nothing can be undone.
+    """
     if style.format == "table":
         from xcomctl.render.plans import print_outcome
 
         # Where the actions were asked for line by line, nothing else belongs between them.
         print_outcome(_console(sys.stdout if _for_people(style) else sys.stderr), outcome)
         return
-    document = outcome.document(plan)
+    document = {**outcome.document(plan), "operation_id": operation_id}
     if style.format == "csv":
         counts = [
             {"what": what, "outcome": name, "count": number}

@@ -71,6 +71,11 @@ def parse_age(option: str, text: str) -> timedelta:
     return age
 
 
+def parse_keep(option: str, text: str) -> timedelta:
+    """Read how long something is kept; `0s` is not at all. Raises UsageError."""
+    return _within_reach(option, text)
+
+
 def require_acceptances(words: Sequence[str]) -> None:
     """Raise UsageError for an `--accept` that is none, before anything is read."""
     if words:

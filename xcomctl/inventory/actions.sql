@@ -8,6 +8,8 @@ SELECT
     'delete_row' AS action, f.uri, w.dag_id, w.run_id, w.task_id, w.map_index, w.key, w.size, e.reason,
     w.source_table, w.row_key, w.written_at, w.digest,
     NULL::VARCHAR AS bucket, NULL::VARCHAR AS object_key, NULL::VARCHAR AS etag, NULL::TIMESTAMP AS last_modified,
+    NULL::BOOLEAN AS reusable,
+    NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id,
     0 AS step, w.row_id AS place
 FROM expiring_rows e JOIN rows w USING (row_id) LEFT JOIN first_reference f USING (row_id)
 UNION ALL
@@ -20,6 +22,9 @@ SELECT
         ELSE s.reason
     END,
     NULL, NULL, NULL, NULL, o.bucket, o.key, o.etag, o.last_modified,
+    -- A writer may put this very key again, unless the whole of it is unique per write.
+    coalesce(o.uuid IS NULL OR o.tail <> '', true),
+    NULL, NULL, NULL,
     1, o.object_id
 FROM object_states s JOIN objects o USING (object_id)
 LEFT JOIN (

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xcomctl.dialects.interface import UNCLAIMABLE, Dialects, KeyPattern
-from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, digest_of
+from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, digest_of, outermost
+from xcomctl.stores.interface import ObjectInfo, object_schema
 from xcomctl.values import search_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _ROW_COLUMNS = (
     "superseded",
     "digest",
     "size",
+    "names_root",
 )
 
 
@@ -81,6 +83,7 @@ class Inventory:
         self.roots = outermost(roots)
         self._dialects = dialects
         self._search_whole_keys = search_whole_keys
+        self._places = [_place_pattern(root) for root in self.roots]
         self._report = report
         self._next_row = 0
         self._spill = tempfile.TemporaryDirectory(prefix="xcomctl-")
@@ -128,6 +131,24 @@ class Inventory:
             self.sql.unregister("batch")
             self._report("objects", batch.num_rows)
 
+    def add_described(self, objects: Sequence[ObjectInfo]) -> None:
+        """Add objects that the store described, as if they had been listed. Those outside of the roots are left out."""
+        import pyarrow as pa
+
+        for root in self.roots:
+            records = [
+                {
+                    "bucket": one.address.bucket,
+                    "key": one.address.key,
+                    "size": one.size,
+                    "etag": one.etag,
+                    "last_modified": one.last_modified,
+                }
+                for one in objects
+                if root.contains(one.address)
+            ]
+            self.add_objects(root, [pa.RecordBatch.from_pylist(records, schema=object_schema())])
+
     def add_rows(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Add every row of a snapshot (batches of `metadata.interface.row_schema`), after all objects."""
         loose_keys = self._objects_without_uuid()
@@ -150,6 +171,7 @@ class Inventory:
         row_ids = range(first, self._next_row)
         digests: list[str] = []
         sizes: list[int] = []
+        names_root: list[bool] = []
         references = _Columns(
             "row_id", "reference_no", "dialect", "confidence", "text", "bucket", "key", "under_root"
         )
@@ -161,6 +183,9 @@ class Inventory:
             sizes.append(len(raw or b""))
             self._collect_references(row_id, raw, references)
             text = search_text(raw)
+            names_root.append(
+                any(place in text and pattern.search(text) is not None for place, pattern in self._places)
+            )
             for pattern in (_MENTION, *loose_mentions):
                 for uuid, tail in pattern.findall(text):
                     mentions.add(row_id, uuid.lower(), tail)
@@ -173,6 +198,7 @@ class Inventory:
             .append_column("row_id", pa.array(row_ids, pa.int64()))
             .append_column("digest", pa.array(digests, pa.string()))
             .append_column("size", pa.array(sizes, pa.int64()))
+            .append_column("names_root", pa.array(names_root, pa.bool_()))
             .select(_ROW_COLUMNS)
         )
         self._insert("INSERT INTO rows SELECT * FROM batch", _without_zones(table))
@@ -248,13 +274,14 @@ class _Columns:
         return pa.table(self._values) if next(iter(self._values.values())) else None
 
 
-def outermost(roots: Sequence[Root]) -> list[Root]:
-    """The roots without those that lie inside another one: each object is listed once."""
-    kept: list[Root] = []
-    for root in sorted(set(roots)):
-        if not any(other.bucket == root.bucket and root.prefix.startswith(other.prefix) for other in kept):
-            kept.append(root)
-    return kept
+def _place_pattern(root: Root) -> tuple[str, re.Pattern[str]]:
+    """How a value may name a key below a root: a text that must occur, and what must stand around it.
+
+    Where the whole bucket is the root its name alone is too common a word: it counts behind `//` or `@` only.
+    """
+    place = f"{root.bucket}/{root.prefix}"
+    before = r"(?<![A-Za-z0-9.-])" if root.prefix else r"(?<=[/@])"
+    return place, re.compile(before + re.escape(place) + r"""[^\s"'\\/]""")
 
 
 def _without_zones(table: pa.Table) -> pa.Table:

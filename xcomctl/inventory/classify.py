@@ -27,13 +27,15 @@ class Totals:
 
 
 def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: datetime) -> None:
-    """Fill `expiring_rows` (row_id, reason) and `object_states` (object_id, state, reason, in_scope).
+    """Fill `expiring_rows` (row_id, reason), `pinned_objects` and `object_states` (object_id, state, reason, in_scope).
 
     `now` is the database's clock, for the ages of rows; `cutoff` is on the store's clock: an unreferenced object
     that is not older is `recent`.
     """
     query, parameters = policy.expiring_rows_sql(now)
     inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
+    query, parameters = policy.pinned_objects_sql(now)
+    inventory.run(f"CREATE OR REPLACE TABLE pinned_objects AS {query}", parameters)
     inventory.run_script(
         "states.sql",
         {

@@ -38,7 +38,8 @@ CREATE TABLE rows (
     try_number BIGINT,
     superseded BOOLEAN,
     digest VARCHAR NOT NULL,
-    size BIGINT NOT NULL
+    size BIGINT NOT NULL,
+    names_root BOOLEAN NOT NULL  -- a place below a root stands somewhere in the raw value
 );
 
 -- One record per address that a reference of a row may mean; key is NULL where no root says which bucket.

@@ -1,5 +1,6 @@
 -- The state of every object, from the rows that keep it. Parameters: $cutoff, $scope (pattern of the DAG, or NULL),
--- $untouchable (pattern of keys that are never candidates, whatever names them).
+-- $untouchable (pattern of keys that are never candidates, whatever names them). What a pin of the policy keeps is live
+-- as well (`pinned_objects`).
 
 CREATE OR REPLACE TABLE object_states AS
 WITH keeping AS (
@@ -14,7 +15,7 @@ WITH keeping AS (
 SELECT
     o.object_id,
     CASE
-        WHEN k.kept THEN 'live'
+        WHEN k.kept OR p.object_id IS NOT NULL THEN 'live'
         WHEN regexp_matches(o.key, $untouchable) THEN 'foreign'
         WHEN k.object_id IS NOT NULL AND (k.named OR o.dialect IS NOT NULL) THEN
             CASE
@@ -29,7 +30,7 @@ SELECT
         WHEN o.last_modified > $cutoff THEN 'recent'
         ELSE 'orphaned'
     END AS state,
-    k.reason,
+    coalesce(p.reason, k.reason) AS reason,
     -- Without a DAG in its key an object is out of the scope of one DAG: whose it is cannot be told.
     $scope IS NULL OR coalesce(regexp_full_match(o.dag_id, $scope), false) AS in_scope
-FROM objects o LEFT JOIN keeping k USING (object_id);
+FROM objects o LEFT JOIN keeping k USING (object_id) LEFT JOIN pinned_objects p USING (object_id);

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy.engine import Connection
 
 from xcomctl.errors import UsageError
+from xcomctl.metadata.advisory import advisory_lock
 from xcomctl.metadata.connections import Connections
 from xcomctl.metadata.deletion import Deletion
 from xcomctl.metadata.directory import known_dag_ids, run_ids_with_xcoms
 from xcomctl.metadata.failures import told_as_source_error
-from xcomctl.metadata.interface import RowOutcome, RowTarget, Selection, Snapshot, SortField, SourceInfo
+from xcomctl.metadata.identity import identity_of
+from xcomctl.metadata.insertion import Insertion
+from xcomctl.metadata.interface import (
+    InsertOutcome,
+    RowOutcome,
+    RowRecord,
+    RowTarget,
+    Selection,
+    Snapshot,
+    SortField,
+    SourceInfo,
+)
 from xcomctl.metadata.listing_query import listing_query
 from xcomctl.metadata.queries import Queries
 from xcomctl.metadata.records import to_row
+from xcomctl.metadata.row_records import targeted_records
 from xcomctl.metadata.schema import read_shape
 from xcomctl.metadata.selection import Filter
-from xcomctl.metadata.snapshot import DatabaseSnapshot, oldest_transaction, streamed
+from xcomctl.metadata.snapshot import DatabaseSnapshot, oldest_transaction
+from xcomctl.metadata.streaming import streamed
 from xcomctl.metadata.url import parse_url
 from xcomctl.models import Row
 
@@ -117,7 +131,7 @@ class DatabaseSource:
                 snapshot = DatabaseSnapshot(connection, queries, self._address, oldest)
             yield snapshot
 
-    def delete_rows(self, targets: Sequence[RowTarget]) -> list[RowOutcome]:
+    def delete_rows(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
         """Delete rows that are still as judged and whose run is over; see `metadata.interface.Source.delete_rows`.
 
         On SQLite no snapshot may be open meanwhile: its readers keep a writer from committing.
@@ -125,7 +139,40 @@ class DatabaseSource:
         if not targets:
             return []
         with self._connections.writing() as connection, told_as_source_error(self._address):
-            return Deletion(connection, self._look_up(connection)).run(targets)
+            return Deletion(connection, self._look_up(connection)).run(targets, active_runs=active_runs)
+
+    def records(self, targets: Sequence[RowTarget]) -> list[RowRecord | None]:
+        """The rows with all their columns; see `metadata.interface.Source.records`."""
+        if not targets:
+            return []
+        with self._connections.reading() as connection, told_as_source_error(self._address):
+            return targeted_records(connection, self._look_up(connection), targets)
+
+    def insert_records(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
+        """Put rows back where there is room for them; see `metadata.interface.Source.insert_records`.
+
+        On SQLite no snapshot may be open meanwhile, as for `delete_rows`.
+        """
+        if not records:
+            return []
+        with self._connections.writing() as connection, told_as_source_error(self._address):
+            return Insertion(connection, self._look_up(connection)).run(records)
+
+    def insertable(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
+        """What `insert_records` would say of these, without a change."""
+        if not records:
+            return []
+        with self._connections.reading() as connection, told_as_source_error(self._address):
+            return Insertion(connection, self._look_up(connection)).run(records, really=False)
+
+    def identity(self) -> str:
+        """16 hex digits that stay with this database and that no other one has."""
+        with self._reading() as (connection, queries), told_as_source_error(self._address):
+            return identity_of(connection, self._address, queries.shape.schema)
+
+    def advisory_lock(self, name: str) -> AbstractContextManager[Callable[[], None]]:
+        """Hold a lock of the server; see `metadata.interface.Source.advisory_lock`."""
+        return advisory_lock(self._connections, name)
 
     def close(self) -> None:
         """Release all connections."""

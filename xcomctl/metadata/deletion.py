@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from xcomctl.errors import RefusedError, SourceError
+from xcomctl.errors import SourceError
 from xcomctl.metadata.interface import RowOutcome, RowTarget
 from xcomctl.metadata.queries import Queries, quote, readable
 from xcomctl.metadata.records import raw_of, time_of
+from xcomctl.metadata.row_keys import Key, as_text, expanding, in_parts, key_columns, key_condition, key_of
 from xcomctl.models import TERMINAL_RUN_STATES, digest_of
 
 ACTIVE_TASK_STATES = (
@@ -31,11 +30,6 @@ ACTIVE_TASK_STATES = (
 )
 """States of a task that will still read or write XComs, whatever its run says: a cleared task in a finished run."""
 
-# Four parameters a row, and SQLite may allow no more than 999 in one statement.
-_KEYS_PER_STATEMENT = 150
-
-Key = tuple[Any, ...]
-
 
 class Deletion:
     """Judges and deletes rows inside one transaction that the caller opens and commits."""
@@ -45,18 +39,21 @@ class Deletion:
         self._queries = queries
         self._engine = queries.engine
 
-    def run(self, targets: Sequence[RowTarget]) -> list[RowOutcome]:
-        """Delete what may go; one outcome per target, in order.
+    def run(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
+        """Delete what may go; one outcome per target, in order. With `active_runs` whatever state the runs are in.
 
         Raises RefusedError for a target that this database cannot have, SourceError where a row withstands.
         """
         by_table: dict[str, dict[Key, None]] = defaultdict(dict)
-        keys = [self._key(target) for target in targets]
+        keys = [key_of(target, self._queries) for target in targets]
         for target, key in zip(targets, keys, strict=True):
             by_table[target.table][key] = None
         # Runs before rows, in the order of their ids: the order in which Airflow locks them, too.
-        runs = {table: self._runs(table, list(wanted)) for table, wanted in by_table.items()}
-        active = self._active_runs({run for found in runs.values() for run in found.values()})
+        runs: dict[str, dict[Key, int]] = defaultdict(dict)
+        active: set[int] = set()
+        if not active_runs:
+            runs |= {table: self._runs(table, list(wanted)) for table, wanted in by_table.items()}
+            active = self._active_runs({run for found in runs.values() for run in found.values()})
         rows = {table: self._rows(table, list(wanted)) for table, wanted in by_table.items()}
 
         outcomes: list[RowOutcome] = []
@@ -76,32 +73,14 @@ class Deletion:
             self._delete(table, list(dead))
         return outcomes
 
-    def _key(self, target: RowTarget) -> Key:
-        if target.table not in self._queries.shape.live:
-            raise RefusedError(
-                f"the plan names table {target.table}, which this database does not have",
-                hint="Airflow was migrated meanwhile, or it is another database: make a new plan",
-            )
-        try:
-            parts = json.loads(target.row_key)
-        except ValueError:
-            parts = None
-        kinds: tuple[type, ...] = (str,) if target.table == "xcom_v2" else (int, str, int, str)
-        if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
-            raise RefusedError(
-                f"the plan names a row of {target.table} by something that is no key of it",
-                hint="make a new plan",
-            )
-        return tuple(parts)
-
     def _runs(self, table: str, keys: list[Key]) -> dict[Key, int]:
         """The run of each row, as far as there is one."""
         if table != "xcom_v2":
             return {key: key[0] for key in keys}
         found: dict[Key, int] = {}
-        for part in _parts(keys):
+        for part in in_parts(keys):
             statement = (
-                f"SELECT {self._uuid('x.id')}, dr.id FROM {self._queries.table('xcom_v2')} x"
+                f"SELECT {as_text('x.id', self._queries)}, dr.id FROM {self._queries.table('xcom_v2')} x"
                 f" JOIN {self._queries.table('task_instance')} ti ON ti.id = x.task_instance_id"
                 f" JOIN {self._queries.table('dag_run')} dr ON dr.dag_id = ti.dag_id AND dr.run_id = ti.run_id"
                 " WHERE x.id IN :ids"
@@ -114,7 +93,7 @@ class Deletion:
     def _active_runs(self, runs: set[int]) -> set[int]:
         """Those runs that are not over; they cannot start again before this transaction ends."""
         active: set[int] = set()
-        for part in _parts(sorted(runs)):
+        for part in in_parts(sorted(runs)):
             statement = (
                 f"SELECT id, state FROM {self._queries.table('dag_run')} WHERE id IN :ids ORDER BY id"
                 f"{self._lock('SHARE')}"
@@ -133,14 +112,14 @@ class Deletion:
 
     def _rows(self, table: str, keys: list[Key]) -> dict[Key, tuple[Any, str]]:
         """Time and digest of each row that is still there, locked against change."""
-        columns = self._key_columns(table)
+        columns = key_columns(table, self._queries)
         value = readable(
             quote("value", self._engine), self._queries.shape.columns[table]["value"], self._engine
         )
         found: dict[Key, tuple[Any, str]] = {}
-        for part in _parts(keys):
-            condition, parameters = self._condition(table, part)
-            selected = [self._uuid("id")] if table == "xcom_v2" else columns
+        for part in in_parts(keys):
+            condition, parameters = key_condition(table, part, self._queries)
+            selected = [as_text("id", self._queries)] if table == "xcom_v2" else columns
             statement = (
                 f"SELECT {self._queries.time(quote('timestamp', self._engine))}, {value}, {', '.join(selected)}"
                 f" FROM {self._queries.table(table)} WHERE {condition}{self._lock('UPDATE')}"
@@ -150,32 +129,15 @@ class Deletion:
         return found
 
     def _delete(self, table: str, keys: list[Key]) -> None:
-        for part in _parts(keys):
-            condition, parameters = self._condition(table, part)
+        for part in in_parts(keys):
+            condition, parameters = key_condition(table, part, self._queries)
             statement = f"DELETE FROM {self._queries.table(table)} WHERE {condition}"
-            count = self._connection.execute(_expanding(statement, parameters), parameters).rowcount
+            count = self._connection.execute(expanding(statement, parameters), parameters).rowcount
             if count != len(part):
                 raise SourceError(
                     f"table {table} let go of {count} rows instead of {len(part)}; nothing was deleted",
                     hint="a trigger or a rule of the database stands in between",
                 )
-
-    def _condition(self, table: str, keys: Sequence[Key]) -> tuple[str, dict[str, Any]]:
-        if table == "xcom_v2":
-            return "id IN :ids", {"ids": [key[0] for key in keys]}
-        # The runs again on their own: not every engine uses the index for a list of tuples.
-        columns = ", ".join(self._key_columns(table))
-        return (
-            f"dag_run_id IN :runs AND ({columns}) IN :keys",
-            {"runs": sorted({key[0] for key in keys}), "keys": list(keys)},
-        )
-
-    def _key_columns(self, table: str) -> list[str]:
-        names = ("id",) if table == "xcom_v2" else ("dag_run_id", "task_id", "map_index", "key")
-        return [quote(name, self._engine) for name in names]
-
-    def _uuid(self, expression: str) -> str:
-        return f"CAST({expression} AS text)" if self._engine == "postgresql" else expression
 
     def _lock(self, kind: str) -> str:
         if self._engine == "sqlite":
@@ -184,13 +146,4 @@ class Deletion:
         return " LOCK IN SHARE MODE" if (self._engine, kind) == ("mysql", "SHARE") else f" FOR {kind}"
 
     def _ask(self, statement: str, **parameters: Any) -> Iterable[Any]:
-        return self._connection.execute(_expanding(statement, parameters), parameters).fetchall()
-
-
-def _expanding(statement: str, parameters: dict[str, Any]) -> sa.sql.elements.TextClause:
-    return sa.text(statement).bindparams(*(sa.bindparam(name, expanding=True) for name in parameters))
-
-
-def _parts(items: list[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(items), _KEYS_PER_STATEMENT):
-        yield items[start : start + _KEYS_PER_STATEMENT]
+        return self._connection.execute(expanding(statement, parameters), parameters).fetchall()

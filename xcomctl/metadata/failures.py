@@ -19,7 +19,7 @@ _LOST = "nothing was taken from the incomplete answer; run the command again"
 _BUSY = "another session holds a lock; run the command again, later if need be"
 _DENIED = (
     "grant the user SELECT on dag, dag_run, task_instance and the XCom tables; "
-    "for gc also UPDATE (to lock) and DELETE on the XCom tables, and UPDATE on dag_run"
+    "for gc also UPDATE (to lock) and DELETE on the XCom tables, and UPDATE on dag_run; for undo and restore INSERT"
 )
 _READ_ONLY = "point --db at the primary, with a user that may delete"
 _CHANGED = "the tables were changed meanwhile (a migration or `airflow db clean`?); run the command again when it is done"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from xcomctl.errors import RefusedError
 from xcomctl.models import Row
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class RowRecord:
 
     `columns` holds every column of the table by name, as JSON types: bytes as `{"$bytes": base64}`, times as
     `{"$time": ISO 8601 in UTC}`, the text of JSON columns as `{"$json": text}`, exactly as the database gave it.
-    Coordinates name the task instance whatever the numbers of the database; `try_number` only where a table keeps
-    several tries.
+    Coordinates name the task instance whatever the numbers of the database ('' where the row outlived it);
+    `try_number` only where a table keeps several tries.
     """
 
     table: str
@@ -89,6 +90,26 @@ class RowRecord:
     written_at: datetime | None
     digest: str
     """`models.digest_of` the raw value."""
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON types, from which `of` makes it again. It holds the value."""
+        document = asdict(self)
+        document["written_at"] = None if self.written_at is None else self.written_at.isoformat()
+        return document
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> RowRecord:
+        """The record that `document` made. Raises RefusedError for anything else."""
+        try:
+            written_at = document["written_at"]
+            return cls(
+                **{
+                    **document,
+                    "written_at": None if written_at is None else datetime.fromisoformat(written_at),
+                }
+            )
+        except (KeyError, TypeError, ValueError):
+            raise RefusedError("the record of a row is damaged: a member is missing or malformed") from None
 
 
 InsertOutcome = Literal["inserted", "identical", "conflict", "no_task_instance"]
@@ -119,6 +140,9 @@ class Snapshot(Protocol):
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of, from the DAG list, the runs and the XCom rows."""
+
+    def newest_run(self) -> int | None:
+        """The highest number that any DAG run has, with XComs or without; None if there is no run."""
 
     def records(self, selection: Selection) -> Iterator[RowRecord]:
         """Every row of the live tables that the selection matches (globs included), streamed, with all columns."""
@@ -169,8 +193,18 @@ class Source(Protocol):
         Raises SourceError, and RefusedError where the tables of this database are of another shape than the rows.
         """
 
+    def insertable(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
+        """What `insert_records` would say of these now, without a change (a record twice is said twice)."""
+
     def identity(self) -> str:
         """What tells this database from every other one, and stays with it: engine, cluster and name, without secrets."""
+
+    def advisory_lock(self, name: str) -> AbstractContextManager[Callable[[], None]]:
+        """Hold a lock of the database server, for where the object store cannot lock; it dies with its connection.
+
+        Gives what makes sure that it is still held, which raises RefusedError if not. Raises RefusedError where another
+        session holds it or the engine has none, SourceError.
+        """
 
     def close(self) -> None:
         """Release all connections."""

@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.engine import Connection
 
 from xcomctl.errors import SourceError
 from xcomctl.metadata.connections import Connections
 from xcomctl.metadata.directory import known_dag_ids
 from xcomctl.metadata.failures import told_as_source_error
+from xcomctl.metadata.interface import RowRecord, Selection
 from xcomctl.metadata.queries import Queries, TableQuery
-from xcomctl.metadata.records import Record, time_of, to_batches
+from xcomctl.metadata.records import time_of, to_batches
+from xcomctl.metadata.row_records import selected_records
+from xcomctl.metadata.selection import Filter
+from xcomctl.metadata.streaming import streamed
 from xcomctl.metadata.url import DatabaseAddress, EngineName
 
 if TYPE_CHECKING:
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 5_000
 BATCH_BYTES = 32 << 20
-_FETCH_ROWS = 500
-"""Rows that a server hands over at once: a value can take megabytes, so not a whole batch of them."""
 
 _CLOCK: dict[EngineName, str] = {
     "postgresql": "CAST(EXTRACT(EPOCH FROM transaction_timestamp()) * 1000000 AS bigint)",
@@ -92,6 +93,17 @@ class DatabaseSnapshot:
         with told_as_source_error(self._address):
             return known_dag_ids(self._connection, self._queries)
 
+    def newest_run(self) -> int | None:
+        """The highest number that any DAG run has; None if there is no run."""
+        with told_as_source_error(self._address):
+            newest = _scalar(self._connection, f"SELECT max(id) FROM {self._queries.table('dag_run')}")
+        return None if newest is None else int(newest)
+
+    def records(self, selection: Selection) -> Iterator[RowRecord]:
+        """Every row of the live tables that is meant, with all columns; see `metadata.interface.Snapshot.records`."""
+        chosen = Filter.of(selection, self._queries.engine)
+        return selected_records(self._connection, self._queries, self._address, chosen)
+
     def _table_batches(self, table: TableQuery) -> Iterator[pa.RecordBatch]:
         with told_as_source_error(self._address):
             counted = int(
@@ -107,35 +119,6 @@ class DatabaseSnapshot:
                 f"{self._address.label}: short result, table {table.name} gave {given} rows of {counted}",
                 hint="run the command again; a result that is not whole is never used",
             )
-
-
-@contextmanager
-def streamed(
-    connection: Connection, statement: str, parameters: dict[str, Any], address: DatabaseAddress
-) -> Iterator[Iterator[Record]]:
-    """Records of a query as the server hands them over, never all at once in memory. Raises SourceError."""
-    with told_as_source_error(address):
-        result = connection.execute(sa.text(statement).execution_options(stream_results=True), parameters)
-    with closing(result):
-        yield _records(result, address)
-
-
-def _records(result: CursorResult[Any], address: DatabaseAddress) -> Iterator[Record]:
-    cursor: Any = result.cursor
-    while True:
-        try:
-            with told_as_source_error(address):
-                records = result.fetchmany(_FETCH_ROWS)
-        except SourceError:
-            # PyMySQL reads the rest of an answer when it lets go of it, also from a connection that is lost; the
-            # second failure would be printed. There is nothing left to read.
-            unread = getattr(cursor, "_result", None)
-            if unread is not None:
-                unread.unbuffered_active = False
-            raise
-        if not records:
-            return
-        yield from records
 
 
 def oldest_transaction(connections: Connections) -> datetime | None:

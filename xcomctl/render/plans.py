@@ -20,6 +20,19 @@ SAMPLES = 5
 
 _STATES = ("live", "expired", "orphaned", "recent", "foreign")
 
+_TITLES: dict[ActionKind, str] = {
+    "restore_object": "objects to bring back from the trash",
+    "delete_row": "rows to delete",
+    "delete_object": "objects to delete",
+    "purge_object": "objects to purge from the trash",
+}
+
+_STAYING = {
+    "live": "other rows reference them",
+    "recent": "a task that runs may have just written them again; gc finds them later",
+    "foreign": "no row means just them",
+}
+
 _MEANINGS = {
     "orphaned": "objects that no row references",
     "dangling": "rows whose object is gone",
@@ -30,16 +43,10 @@ _MEANINGS = {
 
 def print_plan(console: Console, plan: Plan) -> None:
     """Totals by state, samples of the actions with their reasons, and the guards that refuse."""
-    totals = plan.totals
-    states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in _STATES)
-    _line(
-        console,
-        f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "
-        f"{totals['rows_dangling']:,} dangling",
-    )
-    _line(console, f"objects  {totals['objects_scanned']:,} scanned: {states}")
-    _samples(console, "rows to delete", "delete_row", plan)
-    _samples(console, "objects to delete", "delete_object", plan)
+    for line in _totals(plan.totals):
+        _line(console, line)
+    for action, title in _TITLES.items():
+        _samples(console, title, action, plan)
     for guard in plan.refusals:
         console.print(
             f"refused by {guard.id}: {visible(guard.cause)}",
@@ -50,13 +57,33 @@ def print_plan(console: Console, plan: Plan) -> None:
         )
 
 
+def _totals(totals: Mapping[str, int]) -> Iterable[str]:
+    if "rows_chosen" in totals:
+        yield f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_chosen']:,} chosen"
+        for state, why in _STAYING.items():
+            if number := totals[f"objects_{state}"]:
+                yield f"objects  {number:,} stay: {why}"
+        return
+    yield (
+        f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "
+        f"{totals['rows_dangling']:,} dangling"
+    )
+    states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in _STATES)
+    yield f"objects  {totals['objects_scanned']:,} scanned: {states}"
+
+
 def plan_summary(plan: Plan) -> str:
     """What applying the plan would delete, in one line."""
     kinds = plan.action_counts()
-    return (
+    parts = [
         f"{kinds['delete_row']:,} rows and {kinds['delete_object']:,} objects"
         f" ({format_size(plan.totals['bytes_reclaimed'])})"
-    )
+    ]
+    if kinds["restore_object"]:
+        parts.append(f"{kinds['restore_object']:,} objects back from the trash")
+    if kinds["purge_object"]:
+        parts.append(f"{kinds['purge_object']:,} objects of the trash for good")
+    return ", ".join(parts)
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
@@ -66,6 +93,12 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         console,
         f"deleted {outcome.rows['deleted']:,} rows and {outcome.objects['deleted']:,} objects ({reclaimed})",
     )
+    for what, number in {
+        "brought back from the trash": outcome.objects["restored"],
+        "purged from the trash": outcome.objects["purged"],
+    }.items():
+        if number:
+            _line(console, f"{what}: {number:,} objects")
     skipped = {
         "rows that changed since the plan": outcome.rows["changed"],
         "rows that were gone already": outcome.rows["gone"],
@@ -73,6 +106,8 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         "objects that a row references": outcome.objects["referenced"],
         "objects that changed since the plan": outcome.objects["changed"],
         "objects that were gone already": outcome.objects["gone"],
+        "objects that are not brought back, since others are in their place": outcome.objects["occupied"],
+        "objects that the store cannot delete safely: turn on versioning": outcome.objects["kept"],
     }
     for what, number in skipped.items():
         if number:
@@ -128,7 +163,7 @@ def _list(console: Console, title: str, lines: Iterable[str], more: int) -> None
 
 
 def _action(record: Mapping[str, Any]) -> str:
-    name = record["uri"] if record["action"] == "delete_object" else ref_of(record)
+    name = ref_of(record) if record["action"] == "delete_row" else record["uri"]
     return f"{name}  {format_size(record['size'])}  {record['reason']}"
 
 

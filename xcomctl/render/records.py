@@ -20,7 +20,7 @@ def write_json(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO)
     """One list of objects, one object a line."""
     separator = "["
     for item in items:
-        stream.write(f"{separator}\n  {to_json(_record(item, columns))}")
+        stream.write(f"{separator}\n  {to_json(record_of(item, columns))}")
         separator = ","
     stream.write("[]\n" if separator == "[" else "\n]\n")
 
@@ -28,7 +28,7 @@ def write_json(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO)
 def write_ndjson(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
     """One object a line, each as soon as it is known."""
     for item in items:
-        stream.write(to_json(_record(item, columns)) + "\n")
+        stream.write(to_json(record_of(item, columns)) + "\n")
         stream.flush()
 
 
@@ -42,8 +42,9 @@ def write_csv(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) 
         stream.flush()
 
 
-def _record(item: T, columns: Sequence[Column[T]]) -> dict[str, Any]:
-    return {column.name: column.value(item) for column in columns}
+def record_of(item: T, columns: Sequence[Column[T]]) -> dict[str, Any]:
+    """An item as a record in JSON types."""
+    return {column.name: machine(column.value(item)) for column in columns}
 
 
 def _cell(value: Any) -> str:

@@ -74,7 +74,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class CopyOutcome:
-    """What became of one copy. `made` describes the object at the target as the store confirmed it."""
+    """What became of one copy. `made` describes the object at the target: our copy, or what `exists` there."""
 
     copy: Copy
     result: Literal["copied", "changed", "gone", "exists", "failed"]
@@ -109,7 +109,9 @@ class Store(Protocol):
     def capabilities(self, root: Root) -> Capabilities:
         """Probe the bucket of `root` with scratch objects below `<root>/.xcomctl/probe/`, which are removed again.
 
-        The answer is kept for the life of the store. Raises StoreError.
+        The answer is kept for the life of the store. Where the bucket does not let us ask for its versioning, what a
+        deletion leaves behind tells; an Object Lock is assumed where versions are kept and it cannot be asked for. Raises
+        StoreError, also for a missing right to write or delete, and for a bucket that promises versions and keeps none.
         """
 
     def put(
@@ -118,7 +120,8 @@ class Store(Protocol):
         """Write a small object whole, and describe it.
 
         Raises ConflictError where the condition does not hold (there is an object; it has another etag), and
-        StoreError. A write whose answer was lost is settled by reading it back.
+        StoreError. A write whose answer was lost is settled by reading it back. Where the store does not look at
+        conditions, they are looked at before: then two writers at the same moment can both win.
         """
 
     def copy(self, copies: Sequence[Copy]) -> list[CopyOutcome]:

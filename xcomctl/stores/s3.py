@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from xcomctl.errors import NotFoundError, StoreError, XcomctlError
+from xcomctl.errors import NotFoundError, StoreError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores.interface import DeleteOutcome, ObjectInfo, StoreErrorInfo
+from xcomctl.stores.interface import (
+    Capabilities,
+    Copy,
+    CopyOutcome,
+    DeleteOutcome,
+    ObjectInfo,
+    ObjectVersion,
+    StoreErrorInfo,
+)
+from xcomctl.stores.s3_copy import Copier, failed, info_of
 from xcomctl.stores.s3_delete import Deleter, as_judged
 from xcomctl.stores.s3_errors import (
     ABSENT_CODES,
     Request,
-    UnreachableError,
     code_of,
     label,
     missing_bucket,
@@ -31,17 +38,23 @@ from xcomctl.stores.s3_errors import (
     translating,
 )
 from xcomctl.stores.s3_listing import list_batches
+from xcomctl.stores.s3_parallel import THREADS, in_parallel
+from xcomctl.stores.s3_probe import probe
+from xcomctl.stores.s3_transfer import Uploader, opened
+from xcomctl.stores.s3_versions import versioning_of, versions_of
+from xcomctl.stores.s3_write import Writer
+from xcomctl.stores.transfer import Description, Download
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-_THREADS = 16
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 4},
-    max_pool_connections=_THREADS,
+    max_pool_connections=THREADS,
     user_agent_extra="xcomctl",
 )
 
@@ -63,6 +76,9 @@ class S3Store:
         self._lock = Lock()
         self._connected: S3Client | None = None
         self._known_buckets: set[str] = set()
+        self._probing = Lock()
+        self._capabilities: dict[str, Capabilities] = {}
+        self._keeps_versions: dict[str, bool] = {}
 
     @property
     def closed(self) -> bool:
@@ -93,42 +109,12 @@ class S3Store:
 
     def stat(self, address: ObjectAddress) -> ObjectInfo | None:
         """Describe one object; None only if the store says that there is no such key. Raises StoreError."""
-        client = self._client()
-        with translating(self._request("s3:GetObject", address.bucket, address.key)):
-            try:
-                head = client.head_object(Bucket=address.bucket, Key=address.key)
-            except ClientError as error:
-                if code_of(error) not in ABSENT_CODES:
-                    raise
-                head = None
-        if head is None:
-            # A HEAD has no body that could say what is missing, the object or its bucket.
-            if address.bucket not in self._known_buckets:
-                self._head_bucket(address.bucket)
-            return None
-        self._known_buckets.add(address.bucket)
-        return ObjectInfo(address, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
+        head = self._head(address)
+        return None if head is None else info_of(address, head)
 
     def stat_many(self, addresses: Sequence[ObjectAddress]) -> list[ObjectInfo | StoreErrorInfo | None]:
         """`stat` of many objects in parallel, in order; an object that cannot be asked for is a StoreErrorInfo."""
-        unreachable: list[StoreErrorInfo] = []
-
-        def describe(address: ObjectAddress) -> ObjectInfo | StoreErrorInfo | None:
-            if unreachable:
-                # Nobody is there: do not wait for it once per object.
-                return unreachable[0]
-            try:
-                return self.stat(address)
-            except XcomctlError as error:
-                info = StoreErrorInfo(str(error), error.hint)
-                if isinstance(error, UnreachableError):
-                    unreachable.append(info)
-                return info
-
-        if len(addresses) <= 1:
-            return [describe(address) for address in addresses]
-        with ThreadPoolExecutor(min(_THREADS, len(addresses))) as threads:
-            return list(threads.map(describe, addresses))
+        return in_parallel(self.stat, addresses, lambda _, error: StoreErrorInfo(str(error), error.hint))
 
     def read(self, address: ObjectAddress, start: int = 0, length: int | None = None) -> bytes:
         """Bytes `start` to `start + length` of an object (to its end if None), fewer where it ends before.
@@ -183,9 +169,98 @@ class S3Store:
             else:
                 outcomes[wanted.address] = outcome
         for bucket, items in confirmed.items():
-            deleter = Deleter(self._client(), self._request("s3:DeleteObject", bucket))
-            outcomes.update(deleter.delete(list(items.values())))
+            outcomes.update(self._deleter("s3:DeleteObject", bucket).delete(list(items.values())))
         return [outcomes[item.address] for item in objects]
+
+    def capabilities(self, root: Root) -> Capabilities:
+        """Probe the bucket of `root`, once in the life of the store. Raises StoreError."""
+        with self._probing:
+            if root.bucket not in self._capabilities:
+                request = self._request("s3:ListBucketVersions", root.bucket)
+                self._capabilities[root.bucket] = probe(self._client(), root, request)
+            return self._capabilities[root.bucket]
+
+    def put(
+        self, address: ObjectAddress, body: bytes, *, if_absent: bool = False, if_etag: str | None = None
+    ) -> ObjectInfo:
+        """Write a small object whole, and describe it. Raises ConflictError, StoreError."""
+        known = self._capabilities.get(address.bucket)
+        writer = Writer(
+            self._client(),
+            self,
+            self._request("s3:PutObject", address.bucket, address.key),
+            proven=known is not None and known.conditional_put,
+        )
+        return writer.put(address, body, if_absent=if_absent, if_etag=if_etag)
+
+    def download(self, address: ObjectAddress) -> AbstractContextManager[Download]:
+        """Open an object: description and content from one answer. Raises NotFoundError, StoreError."""
+        return opened(self._client(), address, self._endpoint())
+
+    def upload(
+        self,
+        address: ObjectAddress,
+        body: BinaryIO,
+        size: int,
+        description: Description,
+        *,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Write `size` bytes of a file, of any size, and describe the object. Raises ConflictError, StoreError."""
+        known = self._capabilities.get(address.bucket)
+        proven = known is not None and known.conditional_put
+        uploader = Uploader(self._client(), self, self._endpoint(), proven=proven)
+        return uploader.upload(address, body, size, description, if_absent=if_absent)
+
+    def copy(self, copies: Sequence[Copy]) -> list[CopyOutcome]:
+        """Copy objects inside the store, in parallel, of any size; one outcome each, in order."""
+        return in_parallel(Copier(self._client(), self._head, self._endpoint()).copy, copies, failed)
+
+    def versions(self, address: ObjectAddress) -> list[ObjectVersion]:
+        """All versions and delete markers of one key, newest first; empty where the bucket keeps none.
+
+        Raises StoreError.
+        """
+        bucket = address.bucket
+        if bucket not in self._keeps_versions:
+            said = versioning_of(self._client(), self._request("s3:GetBucketVersioning", bucket))
+            # Who may not ask is shown what there is.
+            self._keeps_versions[bucket] = said != "off"
+        if not self._keeps_versions[bucket]:
+            return []
+        return versions_of(
+            self._client(), address, self._request("s3:ListBucketVersions", bucket, address.key)
+        )
+
+    def delete_versions(self, versions: Sequence[ObjectVersion]) -> list[DeleteOutcome]:
+        """Remove just these versions or markers for good, one outcome each, in order."""
+        by_bucket: dict[str, list[ObjectVersion]] = defaultdict(list)
+        for version in versions:
+            by_bucket[version.address.bucket].append(version)
+        outcomes: dict[ObjectVersion, DeleteOutcome] = {}
+        for bucket, items in by_bucket.items():
+            deleter = self._deleter("s3:DeleteObjectVersion", bucket)
+            outcomes.update(zip(items, deleter.delete_versions(items), strict=True))
+        return [outcomes[version] for version in versions]
+
+    def _deleter(self, right: str, bucket: str) -> Deleter:
+        return Deleter(self._client(), self._request(right, bucket), self._capabilities.get(bucket))
+
+    def _head(self, address: ObjectAddress) -> HeadObjectOutputTypeDef | None:
+        """Headers of an object; None only if the store says that there is no such key. Raises StoreError."""
+        client = self._client()
+        with translating(self._request("s3:GetObject", address.bucket, address.key)):
+            try:
+                head = client.head_object(Bucket=address.bucket, Key=address.key)
+            except ClientError as error:
+                if code_of(error) not in ABSENT_CODES:
+                    raise
+                head = None
+        # A HEAD has no body that could say what is missing, the object or its bucket.
+        if head is None and address.bucket not in self._known_buckets:
+            self._head_bucket(address.bucket)
+        self._known_buckets.add(address.bucket)
+        return head
 
     def _head_bucket(self, bucket: str) -> dict[str, str]:
         """Headers of the answer to a HEAD of the bucket. Raises StoreError, also where the bucket does not exist."""

@@ -5,27 +5,44 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from xcomctl.errors import XcomctlError
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.interface import DeleteOutcome, ObjectInfo, StoreErrorInfo
-from xcomctl.stores.s3_errors import ABSENT_CODES, TRANSIENT_CODES, Request, code_of, status_of, translating
+from xcomctl.stores.interface import (
+    Capabilities,
+    DeleteOutcome,
+    ObjectInfo,
+    ObjectVersion,
+    StoreErrorInfo,
+)
+from xcomctl.stores.s3_errors import (
+    ABSENT_CODES,
+    TRANSIENT_CODES,
+    Request,
+    code_of,
+    knows_not,
+    parameters_of,
+    translating,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import (
+        DeletedObjectTypeDef,
+        DeleteObjectsOutputTypeDef,
+        ObjectIdentifierTypeDef,
+    )
 
 _BATCH_KEYS = 1000
+_THREADS = 16
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.3
-
-_UNCONDITIONAL_CODES = frozenset({"NotImplemented", "MalformedXML", "InvalidRequest", "InvalidArgument"})
-"""What a store says to a whole request when it does not know conditions on its keys."""
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that a key may have and the XML of a batch cannot carry; one of them spoils the whole batch."""
@@ -48,118 +65,166 @@ def as_judged(wanted: ObjectInfo, found: ObjectInfo | StoreErrorInfo | None) -> 
     return None if same else DeleteOutcome(wanted.address, "changed")
 
 
-class Deleter:
-    """Deletes objects of one bucket, in batches. `conditional` becomes False once the store refused conditions."""
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What one deletion names: an object as long as it has this etag, or one version for good."""
 
-    def __init__(self, client: S3Client, request: Request) -> None:
+    address: ObjectAddress
+    etag: str | None = None
+    version_id: str | None = None
+
+    @property
+    def name(self) -> tuple[str, str | None]:
+        """What the store's answer calls it by."""
+        return self.address.key, self.version_id
+
+
+class Deleter:
+    """Deletes objects and versions of one bucket, each with its own outcome; it never raises what the store says.
+
+    `capabilities` are those that are known of the bucket already, None if it was not probed.
+    """
+
+    def __init__(self, client: S3Client, request: Request, capabilities: Capabilities | None = None) -> None:
         self._client = client
         self._request = request
-        # Older releases of boto3 do not know the condition and would refuse to send it.
+        # Older releases of boto3 do not know the conditions and would refuse to send them.
         members = client.meta.service_model.shape_for("ObjectIdentifier").members  # type: ignore[attr-defined]
-        self.conditional = "ETag" in members
+        self._conditional_batch = "ETag" in members
+        self._conditional_single = "IfMatch" in parameters_of(client, "DeleteObject")
+        # A store that looks at the condition of a single deletion only is given single ones.
+        self._one_by_one = (
+            capabilities is not None
+            and capabilities.conditional_delete
+            and not capabilities.conditional_batch
+        )
 
     def delete(self, objects: Sequence[ObjectInfo]) -> dict[ObjectAddress, DeleteOutcome]:
-        """Delete the objects, each on the condition that its ETag is still the same. Never raises: see the outcomes."""
-        outcomes: dict[ObjectAddress, DeleteOutcome] = {}
-        in_batches = []
-        for item in objects:
-            if _NOT_IN_XML.search(item.address.key):
-                outcomes[item.address] = self._delete_alone(item)
-            else:
-                in_batches.append(item)
+        """Delete the objects, each on the condition that its ETag is still the same."""
+        targets = [_Target(item.address, etag=item.etag) for item in objects]
+        return {outcome.address: outcome for outcome in self._delete(targets, one_by_one=self._one_by_one)}
+
+    def delete_versions(self, versions: Sequence[ObjectVersion]) -> list[DeleteOutcome]:
+        """Remove these versions and markers for good, one outcome each, in order."""
+        targets = [_Target(version.address, version_id=version.version_id) for version in versions]
+        return self._delete(targets, one_by_one=False)
+
+    def _delete(self, targets: Sequence[_Target], *, one_by_one: bool) -> list[DeleteOutcome]:
+        alone = [target for target in targets if one_by_one or _NOT_IN_XML.search(target.address.key)]
+        outcomes: dict[_Target, DeleteOutcome] = {}
+        if alone:
+            with ThreadPoolExecutor(min(_THREADS, len(alone))) as threads:
+                outcomes.update(zip(alone, threads.map(self._delete_alone, alone), strict=True))
+        in_batches = list(dict.fromkeys(target for target in targets if target not in outcomes))
         for batch in _chunks(in_batches):
             outcomes.update(self._delete_batch(batch))
-        return outcomes
+        return [outcomes[target] for target in targets]
 
-    def _delete_batch(self, batch: Sequence[ObjectInfo]) -> dict[ObjectAddress, DeleteOutcome]:
-        outcomes: dict[ObjectAddress, DeleteOutcome] = {}
-        pending = {item.address.key: item for item in batch}
+    def _delete_batch(self, batch: Sequence[_Target]) -> dict[_Target, DeleteOutcome]:
+        outcomes: dict[_Target, DeleteOutcome] = {}
+        pending = list(batch)
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE_SECONDS * 2**attempt)
             try:
-                answers = self._ask(list(pending.values()))
+                outcomes.update(self._ask(pending))
             except XcomctlError as error:
-                answers = {
-                    key: DeleteOutcome(item.address, "failed", str(error)) for key, item in pending.items()
-                }
-                outcomes.update({outcome.address: outcome for outcome in answers.values()})
+                outcomes.update(
+                    {target: DeleteOutcome(target.address, "failed", str(error)) for target in pending}
+                )
                 break
-            outcomes.update({outcome.address: outcome for outcome in answers.values()})
-            pending = {
-                key: item
-                for key, item in pending.items()
-                if answers[key].result == "failed"
-                and (answers[key].cause or "").split(":")[0] in TRANSIENT_CODES
-            }
+            pending = [target for target in pending if _may_succeed_later(outcomes[target])]
             if not pending:
                 break
         return outcomes
 
-    def _ask(self, items: Sequence[ObjectInfo]) -> dict[str, DeleteOutcome]:
-        """One request for all `items`: key -> outcome of each. Raises StoreError if the request as a whole failed."""
-        identifiers: list[ObjectIdentifierTypeDef] = [{"Key": item.address.key} for item in items]
-        if self.conditional:
-            for identifier, item in zip(identifiers, items, strict=True):
-                identifier["ETag"] = f'"{item.etag}"'
+    def _ask(self, targets: Sequence[_Target]) -> dict[_Target, DeleteOutcome]:
+        """One request for all `targets`. Raises StoreError if the request as a whole failed."""
         with translating(self._request):
             try:
-                answer = self._client.delete_objects(
-                    Bucket=self._request.bucket, Delete={"Objects": identifiers}
-                )
+                answer = self._request_batch(targets)
             except ClientError as error:
-                if not (
-                    self.conditional and (code_of(error) in _UNCONDITIONAL_CODES or status_of(error) == 501)
-                ):
+                if not (self._conditional_batch and knows_not(error)):
                     raise
-                self.conditional = False
-                answer = self._client.delete_objects(
-                    Bucket=self._request.bucket,
-                    Delete={"Objects": [{"Key": item.address.key} for item in items]},
-                )
-        deleted = {item.get("Key") for item in answer.get("Deleted", [])}
-        errors = {item.get("Key"): item for item in answer.get("Errors", [])}
+                self._conditional_batch = False
+                answer = self._request_batch(targets)
+        of_versions = targets[0].version_id is not None
+        deleted = {_name_of(item, of_versions): item for item in answer.get("Deleted", [])}
+        errors = {
+            (item.get("Key"), item.get("VersionId") if of_versions else None): item
+            for item in answer.get("Errors", [])
+        }
         outcomes = {}
-        for item in items:
-            key = item.address.key
-            if key in errors:
-                code, message = errors[key].get("Code", ""), errors[key].get("Message", "")
-                outcomes[key] = _outcome_of(item.address, code, message)
-            elif key in deleted:
-                outcomes[key] = DeleteOutcome(item.address, "deleted")
+        for target in targets:
+            if target.name in errors:
+                said = errors[target.name]
+                outcome = _outcome_of(target.address, said.get("Code", ""), said.get("Message", ""))
+            elif target.name in deleted:
+                marker = None if of_versions else deleted[target.name].get("DeleteMarkerVersionId")
+                outcome = DeleteOutcome(target.address, "deleted", marker_id=marker)
             else:
-                outcomes[key] = DeleteOutcome(item.address, "failed", "the store did not confirm it")
+                outcome = DeleteOutcome(target.address, "failed", "the store did not confirm it")
+            outcomes[target] = outcome
         return outcomes
 
-    def _delete_alone(self, item: ObjectInfo) -> DeleteOutcome:
-        request = replace(self._request, key=item.address.key)
-        bucket, key = item.address.bucket, item.address.key
+    def _request_batch(self, targets: Sequence[_Target]) -> DeleteObjectsOutputTypeDef:
+        identifiers: list[ObjectIdentifierTypeDef] = []
+        for target in targets:
+            identifier: ObjectIdentifierTypeDef = {"Key": target.address.key}
+            if target.version_id is not None:
+                identifier["VersionId"] = target.version_id
+            if target.etag is not None and self._conditional_batch:
+                identifier["ETag"] = f'"{target.etag}"'
+            identifiers.append(identifier)
+        return self._client.delete_objects(Bucket=self._request.bucket, Delete={"Objects": identifiers})
+
+    def _delete_alone(self, target: _Target) -> DeleteOutcome:
+        request = replace(self._request, key=target.address.key)
+        named: dict[str, Any] = {"Bucket": target.address.bucket, "Key": target.address.key}
+        if target.version_id is not None:
+            named["VersionId"] = target.version_id
+        condition: dict[str, Any] = (
+            {"IfMatch": f'"{target.etag}"'} if target.etag is not None and self._conditional_single else {}
+        )
         try:
             with translating(request):
                 try:
-                    if self.conditional:
-                        self._client.delete_object(Bucket=bucket, Key=key, IfMatch=f'"{item.etag}"')
-                    else:
-                        self._client.delete_object(Bucket=bucket, Key=key)
+                    answer = self._client.delete_object(**named, **condition)
                 except ClientError as error:
-                    outcome = _outcome_of(item.address, code_of(error), "")
-                    if outcome.result == "failed":
-                        raise
-                    return outcome
+                    if condition and knows_not(error):
+                        self._conditional_single = False
+                        answer = self._client.delete_object(**named)
+                    else:
+                        outcome = _outcome_of(target.address, code_of(error), "")
+                        if outcome.result == "failed":
+                            raise
+                        return outcome
         except XcomctlError as error:
-            return DeleteOutcome(item.address, "failed", str(error))
-        return DeleteOutcome(item.address, "deleted")
+            return DeleteOutcome(target.address, "failed", str(error))
+        hidden = target.version_id is None and answer.get("DeleteMarker", False)
+        return DeleteOutcome(target.address, "deleted", marker_id=answer.get("VersionId") if hidden else None)
+
+
+def _name_of(item: DeletedObjectTypeDef, of_versions: bool) -> tuple[str | None, str | None]:
+    if not of_versions:
+        return item.get("Key"), None
+    # Of a marker that was removed, some products tell the id in this field alone.
+    return item.get("Key"), item.get("VersionId") or item.get("DeleteMarkerVersionId")
+
+
+def _may_succeed_later(outcome: DeleteOutcome) -> bool:
+    return outcome.result == "failed" and (outcome.cause or "").split(":")[0] in TRANSIENT_CODES
 
 
 def _outcome_of(address: ObjectAddress, code: str, message: str) -> DeleteOutcome:
     if code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
         return DeleteOutcome(address, "changed", code)
-    if code in ABSENT_CODES:
+    if code in ABSENT_CODES or code == "NoSuchVersion":
         return DeleteOutcome(address, "gone")
     return DeleteOutcome(address, "failed", f"{code}: {message}" if message else code)
 
 
-def _chunks(items: Sequence[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
-    remaining = iter(items)
+def _chunks(targets: Sequence[_Target]) -> Iterator[list[_Target]]:
+    remaining = iter(targets)
     while chunk := list(islice(remaining, _BATCH_KEYS)):
         yield chunk

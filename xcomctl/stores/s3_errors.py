@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from xcomctl.errors import NotFoundError, StoreError, UsageError, XcomctlError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ABSENT_CODES = frozenset({"NoSuchKey", "NotFound", "404"})
 """Codes for "there is no such object"; HEAD has no body, so that it says only 404, also of a missing bucket."""
@@ -21,6 +24,10 @@ TRANSIENT_CODES = frozenset(
 )
 """Codes after which the same request may well succeed."""
 
+_UNKNOWING_CODES = frozenset(
+    {"NotImplemented", "MalformedXML", "InvalidRequest", "InvalidArgument", "MethodNotAllowed"}
+)
+
 _DENIED_CODES = frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "403"})
 _WRONG_KEYS_CODES = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "401", "Unauthorized"}
@@ -29,6 +36,16 @@ _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefre
 _REGION_CODES = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "301", "307", "TemporaryRedirect"}
 )
+
+_BUCKET_RIGHTS = frozenset(
+    {
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:GetBucketVersioning",
+        "s3:GetBucketObjectLockConfiguration",
+    }
+)
+"""Rights that are granted on a bucket; all others are on objects."""
 
 _NO_CREDENTIALS_HINT = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile with --aws-profile"
@@ -62,9 +79,7 @@ class Request:
     def resource(self) -> str:
         """What the right must be granted on."""
         return (
-            f"arn:aws:s3:::{self.bucket}"
-            if self.right == "s3:ListBucket"
-            else f"arn:aws:s3:::{self.bucket}/*"
+            f"arn:aws:s3:::{self.bucket}" if self.right in _BUCKET_RIGHTS else f"arn:aws:s3:::{self.bucket}/*"
         )
 
 
@@ -82,6 +97,26 @@ def code_of(error: boto.ClientError) -> str:
 def status_of(error: boto.ClientError) -> int:
     """HTTP status of an error, 0 if unknown."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def knows_not(error: boto.ClientError) -> bool:
+    """Whether the store says that it does not know this kind of request, or a condition in it."""
+    return code_of(error) in _UNKNOWING_CODES or status_of(error) in (405, 501)
+
+
+def is_denied(error: boto.ClientError) -> bool:
+    """Whether the store knows the request and does not let us make it."""
+    return code_of(error) in _DENIED_CODES or status_of(error) == 403
+
+
+def was_repeated(error: boto.ClientError) -> bool:
+    """Whether boto3 asked more than once: an earlier request may have been carried out, and its answer lost."""
+    return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
+
+
+def parameters_of(client: S3Client, operation: str) -> frozenset[str]:
+    """What this release of boto3 can send with an operation: older ones refuse parameters that they do not know."""
+    return frozenset(client.meta.service_model.operation_model(operation).input_shape.members)  # type: ignore[union-attr]
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+"""The last look of an operation: what it took away and a row names by now is brought back at once.
+
+A writer that puts a key again between our check and our deletion, with the very same bytes, is not told from the
+first by any condition that S3 has. Its row is written after its upload: here it is seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import timezone
+from types import TracebackType
+
+from xcomctl.apply.references import add_objects, referenced_now
+from xcomctl.dialects.interface import Dialects
+from xcomctl.inventory import Inventory
+from xcomctl.metadata.interface import Source
+from xcomctl.models import Root
+from xcomctl.operation import RowsSeen
+from xcomctl.trash.entries import Discarded
+from xcomctl.trash.intents import DiscardOutcome, discarded_of
+
+_AT_A_TIME = 1000
+
+
+class Verification:
+    """Remembers what went to the trash, on disk where it is much. A context manager."""
+
+    def __init__(self, dialects: Dialects, roots: Sequence[Root], operation_id: str) -> None:
+        self._inventory = Inventory(dialects, roots, memory_limit="512MiB", search_whole_keys=True)
+        self._operation_id = operation_id
+        self._inventory.run(
+            "CREATE TABLE trashed (bucket VARCHAR, key VARCHAR, entry VARCHAR, referenced BOOLEAN)"
+        )
+        self.is_empty = True
+
+    def __enter__(self) -> Verification:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inventory.__exit__(kind, error, trace)
+
+    def add(self, outcomes: Sequence[DiscardOutcome]) -> None:
+        """Remember those that went to the trash."""
+        trashed = [outcome for outcome in outcomes if outcome.discarded is not None]
+        if not trashed:
+            return
+        self.is_empty = False
+        add_objects(self._inventory, [outcome.info for outcome in trashed])
+        self._inventory.sql.executemany(
+            "INSERT INTO trashed VALUES (?, ?, ?, false)",
+            [
+                (outcome.info.address.bucket, outcome.info.address.key, json.dumps(outcome.entry()))
+                for outcome in trashed
+            ],
+        )
+
+    def read_rows(self, source: Source, *, ignore_archives: bool) -> RowsSeen:
+        """Read every row once more, and tell how much there is. Raises SourceError."""
+        referenced_now(self._inventory, source, ignore_archives=ignore_archives)
+        self._inventory.run(
+            "UPDATE trashed SET referenced = true WHERE (bucket, key) IN"
+            " (SELECT (bucket, key) FROM objects JOIN links USING (object_id))"
+        )
+        with source.snapshot() as snapshot:
+            newest_run = snapshot.newest_run()
+        ((rows, newest_row_at),) = self._inventory.run(
+            "SELECT count(*), max(written_at) FROM rows WHERE NOT archived"
+        )
+        at = None if newest_row_at is None else newest_row_at.replace(tzinfo=timezone.utc)
+        return RowsSeen(rows, newest_run, at)
+
+    def referenced(self) -> Iterator[list[Discarded]]:
+        """What a row names by now, some at a time."""
+        return self._found("referenced")
+
+    def unreferenced(self) -> Iterator[list[Discarded]]:
+        """The rest, some at a time."""
+        return self._found("NOT referenced")
+
+    def _found(self, condition: str) -> Iterator[list[Discarded]]:
+        query = f"SELECT entry FROM trashed WHERE {condition} ORDER BY bucket, key"  # noqa: S608 - constants
+        cursor = self._inventory.sql.cursor().execute(query)
+        while records := cursor.fetchmany(_AT_A_TIME):
+            found = (discarded_of(json.loads(entry), self._operation_id) for (entry,) in records)
+            yield [one for one in found if one is not None]

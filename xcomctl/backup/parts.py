@@ -1,0 +1,102 @@
+"""The parts of a backup: lines of JSON, compressed, never whole in memory, read only if their checksum is right."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from tempfile import SpooledTemporaryFile
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from xcomctl.backup.manifest import Part, PartKind, part_name
+from xcomctl.backup.spool import proven
+from xcomctl.errors import RefusedError, UnreadableError
+from xcomctl.stores.shelf import Shelf
+
+_LINES = 100_000
+_BYTES = 64 << 20
+_IN_MEMORY = 8 << 20
+_CHUNK = 1 << 20
+
+
+class PartWriter:
+    """Writes lines of one kind into as many parts as they take. Use it in a `with`; `parts` is whole afterwards."""
+
+    def __init__(self, shelf: Shelf, backup_id: str, kind: PartKind) -> None:
+        self._shelf = shelf
+        self._backup_id = backup_id
+        self._kind = kind
+        self._open = ExitStack()
+        self._file: BinaryIO | None = None
+        self._zip: gzip.GzipFile | None = None
+        self._lines = 0
+        self._bytes = 0
+        self.parts: list[Part] = []
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._open:
+            if kind is None:
+                self._finish()
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Append one line. Raises StoreError where a part that is full cannot be stored."""
+        if self._zip is None:
+            file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed with the rest
+            self._file = cast(BinaryIO, self._open.enter_context(file))
+            # No time in it: the same lines are the same file.
+            self._zip = self._open.enter_context(gzip.GzipFile(fileobj=self._file, mode="wb", mtime=0))
+        line = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+        self._zip.write(line)
+        self._lines += 1
+        self._bytes += len(line)
+        if self._lines >= _LINES or self._bytes >= _BYTES:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._zip is None or self._file is None:
+            return
+        self._zip.close()
+        size = self._file.tell()
+        digest = hashlib.sha256()
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK):
+            digest.update(chunk)
+        self._file.seek(0)
+        name = part_name(self._backup_id, self._kind, len(self.parts) + 1)
+        self._shelf.write(name, self._file, size)
+        self.parts.append(Part(name, self._kind, self._lines, size, digest.hexdigest()))
+        self._open.close()
+        self._file, self._zip, self._lines, self._bytes = None, None, 0, 0
+
+
+def read_part(shelf: Shelf, part: Part) -> Iterator[dict[str, Any]]:
+    """The lines of a part, once all of it is proven. Raises UnreadableError, StoreError."""
+    count = 0
+    with proven(shelf, part.name, size=part.size, sha256=part.sha256) as whole:
+        try:
+            with gzip.GzipFile(fileobj=whole.file, mode="rb") as lines:
+                for line in lines:
+                    count += 1
+                    yield json.loads(line)
+        except (OSError, EOFError, ValueError):
+            raise UnreadableError(f"{part.name} does not hold what it should") from None
+    if count != part.count:
+        raise UnreadableError(f"{part.name} has {count} lines instead of {part.count}")
+
+
+def required_lines(shelf: Shelf, part: Part) -> Iterator[dict[str, Any]]:
+    """The same for whoever cannot go on without. Raises RefusedError, StoreError."""
+    try:
+        yield from read_part(shelf, part)
+    except UnreadableError as error:
+        raise RefusedError(
+            f"the backup is damaged: {error}", hint=f"xcomctl backup verify {shelf.label} says all that is"
+        ) from None

@@ -1,0 +1,86 @@
+"""Check a backup: every part and every payload is there, and is what was written."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, Literal
+
+from xcomctl.backup.ledger import Entry, Ledger
+from xcomctl.backup.manifest import Manifest, is_sha256, payload_name
+from xcomctl.backup.parts import read_part
+from xcomctl.backup.spool import proven
+from xcomctl.errors import UnreadableError
+from xcomctl.inventory.build import Report, silent
+from xcomctl.stores.shelf import Shelf
+
+_THREADS = 8
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was written. `name` is where it lies on the shelf."""
+
+    kind: Literal["part", "payload"]
+    name: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check of a backup found; whole if there are no findings."""
+
+    manifest: Manifest
+    payloads: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON types."""
+        return {
+            "schema": "xcomctl.verification/1",
+            "id": self.manifest.id,
+            "counts": dict(self.manifest.counts),
+            "payloads": self.payloads,
+            "bytes": self.bytes,
+            "findings": [{"kind": one.kind, "name": one.name, "cause": one.cause} for one in self.findings],
+        }
+
+
+def verify(shelf: Shelf, manifest: Manifest, *, report: Report = silent) -> Verification:
+    """Read all of a backup, and compare checksums. Raises StoreError where the shelf cannot be read."""
+    findings: list[Finding] = []
+    payloads = size = 0
+    with Ledger() as ledger:
+        for part in manifest.parts:
+            try:
+                for line in read_part(shelf, part):
+                    if part.kind == "objects" and line["state"] == "stored":
+                        ledger.record([Entry.of(line)])
+                    report("lines", 1)
+            except (UnreadableError, KeyError, TypeError) as error:
+                cause = str(error) if isinstance(error, UnreadableError) else "a line is malformed"
+                findings.append(Finding("part", part.name, cause))
+        with ThreadPoolExecutor(_THREADS) as threads, closing(ledger.payloads()) as found:
+            while batch := list(islice(found, _BATCH)):
+                findings += [one for one in threads.map(partial(_check, shelf), batch) if one is not None]
+                payloads += len(batch)
+                size += sum(expected for _, expected in batch)
+                report("payloads", len(batch))
+    return Verification(manifest, payloads, size, tuple(findings))
+
+
+def _check(shelf: Shelf, payload: tuple[str, int]) -> Finding | None:
+    sha256, size = payload
+    name = payload_name(sha256)
+    if not is_sha256(sha256):
+        return Finding("payload", name, "this is not the name of a payload")
+    try:
+        with proven(shelf, name, size=size, sha256=sha256):
+            return None
+    except UnreadableError as error:
+        return Finding("payload", name, str(error))

@@ -1,0 +1,202 @@
+"""From a plan to what it did: shown, consented to, executed, told. The same for gc, apply and rm."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import typer
+
+from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
+from xcomctl.cli.stages import stages
+from xcomctl.errors import PartialError, RefusedError, UsageError
+from xcomctl.units import parse_duration
+
+if TYPE_CHECKING:
+    from xcomctl.cli.interruption import Interruption
+    from xcomctl.cli.progress import Talk
+    from xcomctl.plan import Plan
+    from xcomctl.render.columns import OutputStyle
+    from xcomctl.wiring import Session
+
+
+_NOTHING = {"apply": "the plan does nothing", "rm": "no XCom matches"}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a plan is carried out: the word of the user, and the pace."""
+
+    command: str
+    """What the journal says was done: `gc`, `apply`, `rm`."""
+    yes: bool
+    dry_run: bool = False
+    max_rate: int | None = None
+    """Objects per second."""
+
+
+def carry_out(
+    plan: Plan,
+    session: Session,
+    manner: Manner,
+    *,
+    style: OutputStyle,
+    talk: Talk,
+    interruption: Interruption,
+) -> None:
+    """Show `plan`, ask, execute it, and write what became of it.
+
+    Raises RefusedError for a guard or a lock, UsageError where nobody can be asked, PartialError if an action failed,
+    SourceError, StoreError.
+    """
+    if manner.dry_run or style.format == "table":
+        emit_plan(plan, style)
+    if not manner.dry_run and plan.is_empty:
+        from xcomctl.apply import Outcome
+
+        talk.note(_NOTHING.get(manner.command, "nothing to collect"))
+        if style.format != "table":
+            emit_outcome(plan, Outcome(), style)
+        return
+    if _consent(plan, talk, style, manner):
+        _execute(plan, session, manner, style=style, talk=talk, interruption=interruption)
+
+
+def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool:
+    """Whether the plan is to be applied. Raises RefusedError for a guard, UsageError where nobody can be asked."""
+    from xcomctl.render.plans import plan_summary
+
+    refused = plan.refusals
+    if manner.dry_run:
+        # The table says it itself.
+        for guard in refused if style.format != "table" else ():
+            talk.note(f"applying this would be refused by {guard.id}: {guard.cause}")
+        talk.note(f"dry run: nothing was deleted; applying it would delete {plan_summary(plan)}")
+        return False
+    if refused:
+        overrule = " ".join(f"--accept {guard.acceptance}" for guard in refused)
+        raise RefusedError(
+            f"refused by {', '.join(guard.id for guard in refused)}: {refused[0].cause}; nothing was deleted",
+            hint=f"check --db and --store; if this is meant, add {overrule}",
+        )
+    if manner.yes:
+        return True
+    # A closed stdin is None.
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(
+            f"nothing was deleted: {plan_summary(plan)} would go, and there is no terminal to ask at",
+            hint="add --yes to delete, or --dry-run to see the plan"
+            if manner.command != "apply"
+            else "add --yes to delete; xcomctl plan show shows the plan",
+        )
+    if style.format != "table":
+        show_plan(plan)
+    if not typer.confirm(f"Delete {plan_summary(plan)}?", err=True):
+        talk.note("nothing was deleted")
+        return False
+    return True
+
+
+def _execute(
+    plan: Plan,
+    session: Session,
+    manner: Manner,
+    *,
+    style: OutputStyle,
+    talk: Talk,
+    interruption: Interruption,
+) -> None:
+    from xcomctl.apply import Outcome, apply_plan
+    from xcomctl.freshness import roots_of
+    from xcomctl.operation import Operation
+
+    roots = roots_of(plan)
+    if plan.scope.get("backup_to"):
+        _back_up(plan, session, plan.scope["backup_to"], talk)
+    outcome = Outcome()
+    begun: Operation | None = None
+    try:
+        with (
+            Operation.begin(
+                session.source,
+                session.store if roots else None,
+                roots,
+                command=manner.command,
+                plan_id=plan.plan_id,
+                actor=session.configuration.actor(),
+                now=datetime.now(timezone.utc),
+                trash_keep=parse_duration(plan.scope["trash_keep"]),
+            ) as operation,
+            stages(talk, totals=_totals(plan)) as report,
+        ):
+            begun = operation
+            apply_plan(
+                plan,
+                operation,
+                session.dialects,
+                ignore_archives=plan.scope["ignore_archives"],
+                active_runs=plan.scope.get("active_runs", False),
+                max_rate=manner.max_rate,
+                outcome=outcome,
+                report=interruption.between_batches(report),
+            )
+    except BaseException:
+        # What was deleted before it broke must not go unsaid.
+        if begun is not None:
+            undo = f", or bring it back: xcomctl undo {begun.id}" if begun.journal is not None else ""
+            talk.note(
+                f"cut short after {outcome.rows['deleted']} rows and {outcome.objects['deleted']} objects were deleted",
+                hint=f"run the same command again to finish{undo}",
+            )
+        raise
+    recorded = operation.journal is not None
+    emit_outcome(plan, outcome, style, operation_id=operation.id if recorded else None)
+    if recorded:
+        talk.note(f"operation {operation.id}", hint=f"xcomctl undo {operation.id} brings it back")
+    else:
+        talk.note("without a store there is no journal: what was deleted cannot be brought back")
+    if outcome.failed:
+        raise PartialError(
+            f"{outcome.failed} objects could not be deleted", hint="run the same command again"
+        )
+
+
+def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
+    """Save the rows that go, with their objects. Raises RefusedError where that fails: then nothing must be deleted."""
+    from xcomctl.backup import back_up
+    from xcomctl.freshness import roots_of
+
+    targets = list(plan.row_targets())
+    if not targets:
+        return
+    roots = roots_of(plan)
+    with stages(talk) as report:
+        result = back_up(
+            session.source,
+            session.store,
+            session.dialects,
+            session.shelf(place, apart_from=roots),
+            targets,
+            roots=roots,
+            now=datetime.now(timezone.utc),
+            report=report,
+        )
+    if result.failed:
+        raise RefusedError(
+            f"{result.failed} objects could not be backed up: {result.failures[0]}; nothing was deleted",
+            hint="run the same command again",
+        )
+    talk.note(f"what goes is in the backup {place}@{result.manifest.id}")
+
+
+def _totals(plan: Plan) -> dict[str, int]:
+    """How many there are of what the stages of applying count."""
+    kinds = plan.action_counts()
+    return {
+        "objects restored": kinds["restore_object"],
+        "rows deleted": kinds["delete_row"],
+        "objects deleted": kinds["delete_object"],
+        "objects purged": kinds["purge_object"],
+    }

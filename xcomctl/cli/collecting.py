@@ -1,0 +1,197 @@
+"""Options that say what a collection is, shared by `gc` and `plan`, and the plan that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xcomctl.cli.scoping import (
+    IgnoreArchives,
+    UnsafeMinAge,
+    parse_age,
+    parse_keep,
+    parse_min_age,
+    require_acceptances,
+    resolve_roots,
+)
+from xcomctl.cli.stages import stages
+from xcomctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from xcomctl.cli.progress import Talk
+    from xcomctl.collect import Scope
+    from xcomctl.plan import Plan
+    from xcomctl.policy import Policy
+    from xcomctl.wiring import Session
+
+_WHAT = "What may go"
+
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="GUARD=VALUE",
+        help="Overrule a guard by its exact value, as the refusal says it.",
+        rich_help_panel="Consent",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the plan, delete nothing.", rich_help_panel="Consent")
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask before deleting.", rich_help_panel="Consent")
+]
+TrashKeep = Annotated[
+    str | None,
+    typer.Option(
+        "--trash-keep",
+        metavar="D",
+        help="How long objects stay in the trash before they are purged; 0s deletes them for good.",
+        show_default="14d",
+        rich_help_panel="How",
+    ),
+]
+MaxRate = Annotated[
+    int | None,
+    typer.Option(
+        "--max-rate",
+        metavar="N",
+        min=1,
+        help="Delete at most N objects per second; it slows down by itself when the store asks for it.",
+        rich_help_panel="How",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectOptions:
+    """What may go, and what is looked at. None is "not given"."""
+
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="D",
+            help="Rows of runs that finished longer ago than this, such as 30d, with their objects.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    keep_last: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-last",
+            metavar="N",
+            min=0,
+            max=1_000_000_000,
+            help="Keep the newest N finished runs of each DAG; alone, all others go. 1 unless told otherwise.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="A policy file, in the place of --older-than and --keep-last.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    dag: Annotated[
+        str | None,
+        typer.Option("--dag", metavar="GLOB", help="Only XComs of these DAGs.", rich_help_panel=_WHAT),
+    ] = None
+    orphans: Annotated[
+        bool | None,
+        typer.Option(
+            "--orphans/--no-orphans",
+            help="Also objects that no row references.",
+            show_default="orphans",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    min_age: Annotated[
+        str | None,
+        typer.Option(
+            "--min-age",
+            metavar="D",
+            help="Grace period: an unreferenced object that is younger, by the store's clock, is left alone.",
+            show_default="24h",
+            rich_help_panel="What is looked at",
+        ),
+    ] = None
+    unsafe_min_age: UnsafeMinAge = False
+    ignore_archives: IgnoreArchives = False
+    trash_keep: TrashKeep = None
+    accept: Accept = None
+
+    def scope(self) -> Scope:
+        """The same, as a collection takes it, without the roots. Reads the policy file.
+
+        Raises UsageError for whatever is wrong about the options or the file.
+        """
+        from xcomctl.collect import Scope
+        from xcomctl.policy import Policy
+
+        require_acceptances(self.accept or ())
+        choices: dict[str, Any] = {}
+        if self.policy is not None:
+            policy, choices = self._from_file(self.policy)
+        else:
+            older_than = None if self.older_than is None else parse_age("--older-than", self.older_than)
+            policy = Policy(older_than=older_than, keep_last=self.keep_last)
+        if self.orphans is not None:
+            choices["orphans"] = self.orphans
+        if self.min_age is not None:
+            choices["min_age"] = parse_min_age(self.min_age, self.unsafe_min_age)
+        if self.trash_keep is not None:
+            choices["trash_keep"] = parse_keep("--trash-keep", self.trash_keep)
+        scope = Scope(
+            roots=(), policy=replace(policy, dag=self.dag), ignore_archives=self.ignore_archives, **choices
+        )
+        if not scope.orphans and not scope.policy.expires_anything:
+            raise UsageError(
+                "--no-orphans leaves nothing to collect", hint="xcomctl gc --no-orphans --older-than 30d"
+            )
+        return scope
+
+    def _from_file(self, path: Path) -> tuple[Policy, dict[str, Any]]:
+        """The policy, and whatever else of a `Scope` its file sets."""
+        if self.older_than is not None or self.keep_last is not None:
+            raise UsageError(
+                "--policy says what may go, and so do --older-than and --keep-last",
+                hint="write older_than and keep_last into the policy file",
+            )
+        from xcomctl.policy_file import load_policy
+
+        file = load_policy(path)
+        members = {
+            "policy_digest": file.digest,
+            "orphans": file.orphans,
+            "min_age": file.min_age,
+            "max_share": file.max_share,
+            "trash_keep": file.trash_keep,
+            "backup_to": file.backup_to,
+        }
+        return file.policy, {name: value for name, value in members.items() if value is not None}
+
+
+def make_plan(session: Session, scope: Scope, talk: Talk, *, accepted: list[str] | None) -> Plan:
+    """Plan a collection of the stores of the session, showing how far it is."""
+    from xcomctl.collect import plan_collection
+
+    roots = resolve_roots(session, talk)
+    with stages(talk) as report:
+        return plan_collection(
+            session.source,
+            session.store if roots else None,
+            session.dialects,
+            replace(scope, roots=roots),
+            now=datetime.now(timezone.utc),
+            endpoint=session.endpoint,
+            accepted=accepted or (),
+            report=report,
+        )

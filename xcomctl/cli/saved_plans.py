@@ -1,0 +1,29 @@
+"""Plans in files, as the verbs save and introduce them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xcomctl.units import format_time
+
+if TYPE_CHECKING:
+    from xcomctl.cli.progress import Talk
+    from xcomctl.plan import Plan
+
+
+def save_plan(plan: Plan, path: Path, talk: Talk) -> None:
+    """Save a plan, and say how it is applied. Raises UsageError where it cannot be written."""
+    from xcomctl.plan_file import save
+
+    save(plan, path)
+    talk.note(f"the plan is in {path}", hint=f"xcomctl apply {shlex.quote(str(path))}, within a day")
+
+
+def introduce(plan: Plan, talk: Talk) -> None:
+    """Say what a saved plan was made for, and when."""
+    stores = ", ".join(plan.scope["roots"]) or "no store"
+    talk.note(
+        f"plan {plan.plan_id} of {format_time(plan.created_at)}, for {plan.basis.database_label} and {stores}"
+    )

@@ -1,0 +1,10 @@
+"""Guards: checks of a whole plan that refuse it when the two sides do not look like one deployment.
+
+Each has a stable id, a number, a limit, and says what to type. A guard is overruled by its exact value alone, so
+that a copied command line cannot carry a blanket yes.
+"""
+
+from xcomctl.guards.acceptance import GUARD_IDS, acceptances, overruled
+from xcomctl.guards.judgement import DEFAULT_MAX_SHARE, judge, judge_surroundings
+
+__all__ = ["DEFAULT_MAX_SHARE", "GUARD_IDS", "acceptances", "judge", "judge_surroundings", "overruled"]

@@ -1,0 +1,61 @@
+"""JSON documents that the tool keeps in a store for itself, below `<root>/.xcomctl/`: each says what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+from xcomctl.errors import RefusedError
+from xcomctl.models import ObjectAddress
+
+_SCHEMA = re.compile(r"(xcomctl\.[a-z-]+)/([0-9]+)")
+
+
+def encode(schema: str, members: dict[str, Any]) -> bytes:
+    """The document as bytes. `members` are JSON types, and aware times."""
+    document = {"schema": schema, **members}
+    return (json.dumps(document, indent=2, default=_time, ensure_ascii=False) + "\n").encode()
+
+
+def decode(raw: bytes, schema: str, address: ObjectAddress) -> dict[str, Any]:
+    """Read what `encode` wrote; times are text still. Raises RefusedError for anything else, and for a newer schema."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise damaged(address) from None
+    if not isinstance(document, dict):
+        raise damaged(address)
+    said = document.get("schema")
+    if said == schema:
+        return document
+    known, given = _SCHEMA.fullmatch(schema), _SCHEMA.fullmatch(str(said))
+    if known and given and known[1] == given[1]:
+        raise RefusedError(
+            f"{address.uri} was written by another release of xcomctl ({said})",
+            hint="pip install --upgrade xcomctl",
+        )
+    raise damaged(address)
+
+
+def damaged(address: ObjectAddress) -> RefusedError:
+    """What to say of a document that cannot be read."""
+    return RefusedError(
+        f"{address.uri} is damaged: it is not what xcomctl wrote there",
+        hint="look who else writes below .xcomctl/; an older version of the object may still be in the bucket",
+    )
+
+
+def time_of(text: Any) -> datetime:
+    """A time of a document, aware UTC. Raises TypeError, ValueError for what is none."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without zone")
+    return at.astimezone(timezone.utc)
+
+
+def _time(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{type(value).__name__} is no JSON type")
+    return value.astimezone(timezone.utc).isoformat()

@@ -1,0 +1,1 @@
+"""The trash: where objects stay between the collection that took them and the day on which they are purged."""

@@ -1,0 +1,67 @@
+"""What a collection does with the trash: what a row references again comes back, what was there long enough goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from xcomctl.inventory import Inventory
+from xcomctl.models import ObjectAddress
+from xcomctl.plan import action_schema
+from xcomctl.stores.interface import Store
+from xcomctl.trash.entries import Discarded, HiddenVersion
+from xcomctl.trash.ledger import read_ledger
+from xcomctl.trash.places import COPY_PATTERN, TRASH_FOLDER, ledger_operation
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def trash_actions(inventory: Inventory, store: Store, *, keep: timedelta, now: datetime) -> pa.Table:
+    """Actions `restore_object` and `purge_object` of a classified inventory, as a table of `action_schema`.
+
+    `now` is by the store's clock. Raises StoreError, UnreadableError.
+    """
+    inventory.run(
+        "CREATE OR REPLACE TABLE told_by_ledgers (bucket VARCHAR, original_key VARCHAR, size BIGINT, etag VARCHAR,"
+        " discarded_at TIMESTAMP, trash_key VARCHAR, version_id VARCHAR, marker_id VARCHAR)"
+    )
+    for entries in _told(inventory, store):
+        inventory.sql.executemany(
+            "INSERT INTO told_by_ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [_record(entry) for entry in entries],
+        )
+    inventory.run_script("trash.sql", {"copy": COPY_PATTERN})
+    query = resources.files("xcomctl.inventory").joinpath("trash_actions.sql").read_text(encoding="utf-8")
+    at = now.replace(tzinfo=None)
+    found = inventory.sql.sql(query, params={"purge_before": at - keep, "now": at}).to_arrow_table()
+    schema = action_schema()
+    return found.select(schema.names).cast(schema)
+
+
+def _told(inventory: Inventory, store: Store) -> Iterator[Sequence[Discarded]]:
+    ledgers = inventory.run(
+        "SELECT bucket, key FROM objects WHERE contains(key, $folder) AND contains(key, '.ledger/')",
+        {"folder": TRASH_FOLDER},
+    )
+    for bucket, key in ledgers:
+        address = ObjectAddress(bucket, key)
+        if ledger_operation(address) is not None and (entries := read_ledger(store, address)):
+            yield entries
+
+
+def _record(entry: Discarded) -> tuple[object, ...]:
+    kept = entry.kept_as
+    hidden = kept if isinstance(kept, HiddenVersion) else None
+    return (
+        entry.original.bucket,
+        entry.original.key,
+        entry.size,
+        entry.etag,
+        entry.discarded_at.replace(tzinfo=None),
+        entry.way_back["trash_key"],
+        hidden and hidden.version_id,
+        hidden and hidden.marker_id,
+    )
