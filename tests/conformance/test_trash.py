@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,12 +21,13 @@ from tests.conformance.trash_bench import (
     trash_of,
 )
 from tests.services.deployment import DAY, MONTH, Deploy, Deployment, two_runs
-from tests.services.fault_proxy import deletes, error, fault_proxy, ignores_conditions, only
+from tests.services.fault_proxy import fault_proxy, ignores_conditions
 from tests.services.interposed import Died, Interposed, nth
 from tests.services.object_stores import point_to
 from xcomctl.apply import Outcome
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.models import ObjectAddress
+from xcomctl.stores.interface import DeleteOutcome, ObjectInfo, Store
 from xcomctl.stores.s3 import S3Settings, S3Store
 
 __all__ = ["bench", "make_bench"]
@@ -218,28 +220,39 @@ def test_without_conditions_a_key_that_may_be_written_again_is_kept(
     assert ({reusable} <= here.keys(), here.trashed()) == (True, {unique})
 
 
-def test_a_busy_store_is_asked_again_later(
-    deploy: Deploy, seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A 503 SlowDown for one key is neither a failure nor a reason to forget it."""
-    here = deploy()
+@pytest.mark.parametrize(
+    "cause", ["SlowDown: Please reduce your request rate.", "http://s3 failed on s3://b (503)"]
+)
+def test_a_busy_store_is_asked_again_later(make_bench: MakeBench, cause: str) -> None:
+    """A store that has no time for one of the keys is neither a failure nor a reason to forget it."""
+    here = make_bench("moto_server")
     here.push()
     keys = {here.upload() for _ in range(3)}
-    busy = min(keys)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    calls = []
+    outcome = here.apply(here.plan(), store=cast("Any", Busy(here.store, min(keys), cause)))
+    assert (counts(outcome), outcome.failures) == ({"deleted": 3, "trashed": 3}, [])
+    assert (here.trashed(), len(left_in_trash(here))) == (keys, 3)
 
-    def slow_down(asked: Any, forward: Any) -> Any:
-        calls.append(asked)
-        return error(503, "SlowDown")(asked, forward)
 
-    fault = only(deletes(busy), slow_down, times=1)
-    with fault_proxy(seaweed, fault) as proxy:
-        point_to(monkeypatch, proxy)
-        with closing(S3Store(S3Settings())) as store:
-            outcome = here.apply(here.plan(store=store), store=store)
-    assert (counts(outcome), len(calls)) == ({"deleted": 3, "trashed": 3}, 1)
-    assert here.trashed() == keys
+class Busy(Interposed):
+    """A store that does not delete one key when it is asked to for the first time."""
+
+    def __init__(self, store: Store, key: str, cause: str) -> None:
+        super().__init__(store)
+        self._key = key
+        self._cause: str | None = cause
+
+    def delete(self, objects: Sequence[ObjectInfo]) -> list[DeleteOutcome]:
+        """Delete all but that one."""
+        if self._cause is None or all(one.address.key != self._key for one in objects):
+            return cast("list[DeleteOutcome]", self._port.delete(objects))
+        cause, self._cause = self._cause, None
+        (busy,) = (one.address for one in objects if one.address.key == self._key)
+        deleted = {
+            outcome.address: outcome
+            for outcome in self._port.delete([one for one in objects if one.address != busy])
+        }
+        deleted[busy] = DeleteOutcome(busy, "failed", cause)
+        return [deleted[one.address] for one in objects]
 
 
 @pytest.mark.parametrize("kind", ["moto_server", "moto_server versions"])

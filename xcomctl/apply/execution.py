@@ -7,6 +7,7 @@ comes back. What was in the trash for long goes last.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -32,7 +33,11 @@ _ROWS_PER_TRANSACTION = 500
 _BYTES_PER_TRANSACTION = 16 << 20
 
 _MOST_ATTEMPTS = 5
-_THROTTLED = ("SlowDown", "ServiceUnavailable", "503", "RequestLimitExceeded", "TooManyRequests", "429")
+
+# The code alone, as a batch tells it of one key, or in parentheses, as an error of a whole request does.
+_THROTTLED = re.compile(
+    r"(?:^|\()(?:SlowDown|ServiceUnavailable|RequestLimitExceeded|TooManyRequests|503|429)\b"
+)
 
 
 def apply_plan(
@@ -174,7 +179,7 @@ class _Execution:
 
 
 def _was_throttled(outcome: DiscardOutcome) -> bool:
-    return outcome.result == "failed" and (outcome.cause or "").startswith(_THROTTLED)
+    return outcome.result == "failed" and _THROTTLED.search(outcome.cause or "") is not None
 
 
 def _bounded(actions: Sequence[dict[str, Any]], most_bytes: int) -> Iterator[list[dict[str, Any]]]:
