@@ -1,5 +1,7 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
+import signal
+
 from tests.services.command import xcomctl
 from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
@@ -22,3 +24,6 @@ __all__ = [
     "world",
     "xcomctl",
 ]
+
+# A shell that starts us in the background lets us ignore Ctrl-C, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
