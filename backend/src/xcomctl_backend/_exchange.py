@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from pathlib import Path
-from typing import IO, Any, Mapping
+from typing import IO, Any, Callable, Mapping
 
 from xcomctl_backend import _bundle, _codecs
 from xcomctl_backend._codecs import Encoded, Serialisation
@@ -88,20 +88,18 @@ class Exchange:
     def pull(self, document: Mapping[str, Any]) -> Any:
         """The value behind the JSON object of a reference, checked against its size and checksum.
 
-        The content of a File is fetched when it is asked for. Raises ReferenceFormatError, MissingObjectError,
-        CorruptObjectError and botocore's exceptions.
+        The content of a File is fetched when it is asked for; here the store is only asked whether it is there.
+        Raises ReferenceFormatError, MissingObjectError, CorruptObjectError and botocore's exceptions.
         """
         reference = Reference.from_json(document)
         if reference.codec == "file":
+            self._look(reference)
             return File.fetched_by(reference.name or "file", lambda path: self._download(reference, path))
         if reference.codec == "bundle":
             with _bundle.room_for(reference.size) as room:
                 self._fetch(reference, room)
                 return _codecs.decode(reference.codec, room, serialisation=self._serialisation)
-        try:
-            payload = self._objects.get(reference.bucket, reference.key)
-        except NoSuchObject:
-            raise _missing(_of_xcom(reference), reference.uri) from None
+        payload = self._of(reference, self._objects.get)
         _verify(reference, payload)
         return _codecs.decode(
             reference.codec, payload, index_columns=reference.index_columns, serialisation=self._serialisation
@@ -112,11 +110,19 @@ class Exchange:
             self._fetch(reference, target)
 
     def _fetch(self, reference: Reference, target: IO[bytes]) -> None:
+        self._of(reference, lambda bucket, key: self._objects.fetch(bucket, key, target))
+        _verify(reference, target)
+
+    def _look(self, reference: Reference) -> None:
+        size = self._of(reference, self._objects.size)
+        if size != reference.size:
+            raise _corrupt(reference, size)
+
+    def _of(self, reference: Reference, ask: Callable[[str, str], Any]) -> Any:
         try:
-            self._objects.fetch(reference.bucket, reference.key, target)
+            return ask(reference.bucket, reference.key)
         except NoSuchObject:
             raise _missing(_of_xcom(reference), reference.uri) from None
-        _verify(reference, target)
 
     def inline(self, value: Any) -> Any:
         """The value for what a row without a reference holds, decoded: a tree, a legacy reference, or the value itself."""
@@ -175,10 +181,14 @@ def _missing(xcom: str, uri: str) -> MissingObjectError:
 def _verify(reference: Reference, payload: bytes | IO[bytes]) -> None:
     size, sha256 = fingerprint(payload)
     if (size, sha256) != (reference.size, reference.sha256):
-        raise CorruptObjectError(
-            f"{_of_xcom(reference)}: its object {reference.uri} is not what was "
-            f"written: {size} bytes for {reference.size}, or another checksum. Clear the task that pushed it"
-        )
+        raise _corrupt(reference, size)
+
+
+def _corrupt(reference: Reference, size: int) -> CorruptObjectError:
+    return CorruptObjectError(
+        f"{_of_xcom(reference)}: its object {reference.uri} is not what was "
+        f"written: {size} bytes for {reference.size}, or another checksum. Clear the task that pushed it"
+    )
 
 
 def describe(document: Mapping[str, Any]) -> str:
