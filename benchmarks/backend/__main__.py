@@ -13,7 +13,13 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from tests.backend.airflow_environments import AirflowEnvironment, Release, install
+from tests.backend.airflow_environments import (
+    AirflowEnvironment,
+    Release,
+    connection_to,
+    environments,
+    install,
+)
 from xcomctl.demo.server import SeaweedFS
 
 WORKLOAD = Path(__file__).with_name("workload.py")
@@ -61,22 +67,16 @@ def main(base: Path) -> None:
     """Run every case with every backend."""
     with SeaweedFS() as server, tempfile.TemporaryDirectory() as home:
         server.create_bucket("bench")
-        connection = {
-            "conn_type": "aws",
-            "login": server.access_key,
-            "password": server.secret_key,
-            "extra": {"endpoint_url": server.endpoint_url, "region_name": server.region},
-        }
         environment = AirflowEnvironment(
             RELEASE,
-            install(RELEASE, base),
+            install(RELEASE, base / "benchmark"),
             Path(home),
             {
                 "BENCH_BUCKET": "bench",
                 "AIRFLOW__XCOMCTL_BACKEND__PATH": "s3://aws_default@bench/ours",
                 "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": "s3://aws_default@bench/theirs",
                 "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "1024",
-                "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+                "AIRFLOW_CONN_AWS_DEFAULT": connection_to(server),
                 "AWS_ACCESS_KEY_ID": server.access_key,
                 "AWS_SECRET_ACCESS_KEY": server.secret_key,
                 "AWS_DEFAULT_REGION": server.region,
@@ -95,8 +95,5 @@ def main(base: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]).resolve())
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(Path(folder))
+    with environments(sys.argv[1] if len(sys.argv) > 1 else None) as folder:
+        main(folder)

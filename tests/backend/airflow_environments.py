@@ -7,11 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from xcomctl.demo.server import SeaweedFS
 
 BACKEND = Path(__file__).parents[2] / "backend"
 DAGS = Path(__file__).parent / "dags"
@@ -119,6 +123,24 @@ class AirflowEnvironment:
             "AWS_EC2_METADATA_DISABLED": "true",
             **self.settings,
         }
+
+
+@contextmanager
+def environments(kept: str | None) -> Iterator[Path]:
+    """The folder of environments: `kept` if it is given, else one that is gone at the end."""
+    if kept:
+        yield Path(kept).resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="airflow-") as folder:
+        yield Path(folder)
+
+
+def connection_to(server: SeaweedFS) -> str:
+    """The JSON of an Airflow connection to `server`."""
+    extra = {"endpoint_url": server.endpoint_url, "region_name": server.region}
+    return json.dumps(
+        {"conn_type": "aws", "login": server.access_key, "password": server.secret_key, "extra": extra}
+    )
 
 
 def install(release: Release, base: Path) -> Path:
