@@ -60,11 +60,6 @@ def _allowed(dotted: str) -> bool:
 SERIALISATION = Serialisation(_dump_foreign, _load_foreign, _allowed)
 
 
-def row_value(document: bytes) -> Any:
-    """What the value column takes for a JSON document: its bytes in Airflow 2, the decoded document in Airflow 3."""
-    return document if AIRFLOW_2 else json.loads(document)
-
-
 def connect(settings: Settings) -> Any:
     """An S3 client for the settings: of the Airflow connection if the path names one, else of boto3's own chain."""
     if settings.connection_id is None:

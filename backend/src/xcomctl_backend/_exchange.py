@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Mapping
 
 from xcomctl_backend import _bundle, _codecs
-from xcomctl_backend._codecs import Encoded, Serialisation
+from xcomctl_backend._codecs import Encoded, Inline, Serialisation
 from xcomctl_backend._files import File
 from xcomctl_backend._legacy import LegacyReference, decode_legacy, legacy_reference
 from xcomctl_backend._reference import (
@@ -40,8 +40,8 @@ class Exchange:
         self._objects = objects
         self._serialisation = serialisation
 
-    def push(self, value: object, coordinates: Coordinates) -> bytes | Reference:
-        """Give the JSON of a value that stays in the row, else store the value and give the reference to it.
+    def push(self, value: object, coordinates: Coordinates) -> Inline | Reference:
+        """Give what the row holds of a value that stays there, else store the value and give the reference to it.
 
         Raises EncodingError (nothing was stored then) and botocore's exceptions.
         """
@@ -58,8 +58,8 @@ class Exchange:
             raise EncodingError(f"XCom {coordinates}: {error}") from None
         try:
             # A text that the legacy settings would resolve is safe in S3 only.
-            if encoded.document is not None and legacy_reference(value, settings) is None:
-                return encoded.document
+            if encoded.inline is not None and legacy_reference(value, settings) is None:
+                return encoded.inline
             return self._store(encoded, coordinates)
         finally:
             encoded.close()
