@@ -1,7 +1,8 @@
 # ruff: noqa: T201, S603 - a program that prints, and runs another one of ours
 """`python -m benchmarks.backend [FOLDER]`: this backend against Airflow's own and the tutorials', in one run.
 
-Makes an environment with Airflow and starts an S3 server itself; FOLDER keeps the environment. Prints a Markdown table.
+Makes an environment with Airflow and starts an S3 server itself; FOLDER keeps the environment. Prints two Markdown tables:
+medians of some rounds, and how many times as much as this backend the others take (the median of the rounds' ratios).
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 
 from tests.backend.airflow_environments import (
     AirflowEnvironment,
@@ -29,8 +32,10 @@ RELEASE = Release(
     ("apache-airflow-providers-common-io", "apache-airflow-providers-amazon[s3fs]", "pandas", "pyarrow"),
 )
 CASES = ("DataFrame, 10 MB", "DataFrame, 500 MB", "dict, 5 MB of JSON", "10,000 small values")
+ROUNDS = 3
+OURS = "xcomctl"
 BACKENDS = {
-    "xcomctl": "xcomctl_backend.S3XComBackend",
+    OURS: "xcomctl_backend.S3XComBackend",
     "common.io": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
     "naive": None,
 }
@@ -86,12 +91,39 @@ def main(base: Path) -> None:
         environment.migrate()
         print("| case | backend | push, s | pull, s | CPU, s | peak memory, MB | stored, MB |")
         print("|---|---|---|---|---|---|---|")
+        ratios = []
         for case in CASES:
+            # In turn, so that a machine that gets busier does so for all of them.
+            rounds = [
+                {backend: measure(environment, server, backend, case) for backend in BACKENDS}
+                for _ in range(ROUNDS)
+            ]
             for backend in BACKENDS:
-                result = measure(environment, server, backend, case)
-                numbers = f"{result['push']:.2f} | {result['pull']:.2f} | {result['cpu']:.2f}"
-                sizes = f"{result['peak'] / 1e6:.0f} | {result['stored'] / 1e6:.2f}"
-                print(f"| {case} | {backend} | {numbers} | {sizes} |", flush=True)
+                print(f"| {case} | {backend} | {_figures([one[backend] for one in rounds])} |", flush=True)
+            ratios += [
+                f"| {case} | {backend} | {_ratios([(one[backend], one[OURS]) for one in rounds])} |"
+                for backend in BACKENDS
+                if backend != OURS
+            ]
+        print("\n| case | backend | push | pull | CPU | peak memory | stored |")
+        print("|---|---|---|---|---|---|---|")
+        print("\n".join(ratios))
+
+
+def _figures(results: Sequence[dict[str, float]]) -> str:
+    """Medians, as the cells of a line."""
+    figures = {name: median(result[name] for result in results) for name in results[0]}
+    times = f"{figures['push']:.2f} | {figures['pull']:.2f} | {figures['cpu']:.2f}"
+    return f"{times} | {figures['peak'] / 1e6:.0f} | {figures['stored'] / 1e6:.2f}"
+
+
+def _ratios(pairs: Sequence[tuple[dict[str, float], dict[str, float]]]) -> str:
+    """How many times as much as ours, as the cells of a line; nothing where ours is too little to divide by."""
+    cells = []
+    for name, least in (("push", 1e-3), ("pull", 1e-3), ("cpu", 1e-3), ("peak", 1e7), ("stored", 1e5)):
+        ratios = [theirs[name] / ours[name] for theirs, ours in pairs if ours[name] >= least]
+        cells.append(f"{median(ratios):.1f}" if ratios else "")
+    return " | ".join(cells)
 
 
 if __name__ == "__main__":
