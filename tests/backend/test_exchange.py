@@ -173,7 +173,7 @@ def test_a_missing_object_is_an_error(exchange: Exchange, objects: S3Objects) ->
         exchange.pull(reference.to_json())
     message = str(caught.value)
     assert message.startswith(f"XCom {WHERE}: its object {reference.uri} does not exist.")
-    assert f"xcomctl show '{reference.uri}', xcomctl fsck" in message
+    assert f"xcomctl explain '{reference.uri}', xcomctl fsck" in message
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"[1]"], ids=["size", "checksum"])

@@ -65,9 +65,7 @@ def airflow(
 
 
 def _xcomctl(airflow: AirflowEnvironment, *arguments: str) -> str:
-    environment = airflow.environment() | {
-        "AWS_ENDPOINT_URL": airflow.settings["AIRFLOW__XCOMCTL_BACKEND__ENDPOINT_URL"]
-    }
+    environment = airflow.environment()
     del environment["PYTHONPATH"]
     done = subprocess.run(
         [sys.executable, "-m", "xcomctl", *arguments],

@@ -174,7 +174,7 @@ def _missing(xcom: str, uri: str) -> MissingObjectError:
     return MissingObjectError(
         f"{xcom}: its object {uri} does not exist. "
         "It was deleted, for instance by a lifecycle rule of the bucket: clear the task that pushed it. "
-        f"To look closer: xcomctl show '{uri}', xcomctl fsck"
+        f"To look closer: xcomctl explain '{uri}', xcomctl fsck"
     )
 
 
