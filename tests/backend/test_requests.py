@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.services.scripted_store import Answer, Asked, ScriptedStore, scripted_store
 from xcomctl_backend._exchange import Exchange
@@ -89,6 +90,21 @@ def test_every_request_says_who_pays() -> None:
         exchange.purge(reference.to_json(), {"key": "return_value"})
     assert {asked.method for asked in store.asked} == {"PUT", "GET", "POST", "HEAD", "DELETE"}
     assert {asked.headers.get("x-amz-request-payer") for asked in store.asked} == {"requester"}
+
+
+def test_nothing_is_left_of_a_write_that_failed() -> None:
+    """If the store refuses a part, the parts before it are given up, and the task gets the store's error."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.query.get("partNumber") == "3":
+            return Answer(b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>", 403)
+        return _answer(asked)
+
+    denied = pytest.raises(ClientError, match="AccessDenied")
+    with scripted_store(answer) as store, _exchange(store) as exchange, denied:
+        _push(exchange, b"x" * (65 << 20))
+    last = store.asked[-1]
+    assert (last.method, last.query) == ("DELETE", {"uploadId": "u"})
 
 
 def test_a_pull_downloads_once() -> None:

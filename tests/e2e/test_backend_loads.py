@@ -53,6 +53,8 @@ def airflow(
             "AIRFLOW__CORE__XCOM_BACKEND": "xcomctl_backend.S3XComBackend",
             "AIRFLOW__XCOMCTL_BACKEND__PATH": f"s3://store@{bucket}/{PREFIX}",
             "AIRFLOW_CONN_STORE": connection_to(seaweed),
+            # The option of Airflow 2 that makes its own backend write pickles: this one never does.
+            "AIRFLOW__CORE__ENABLE_XCOM_PICKLING": "True",
         },
     )
     environment.migrate()
