@@ -99,6 +99,17 @@ def test_parquet_is_compressed_with_zstd() -> None:
     }
 
 
+def test_many_categories_are_kept() -> None:
+    """Categories whose names exceed what a dictionary may hold keep their order, and those that no row has are there too."""
+    count = 30_000
+    names = [f"customer {(number * 7919) % count:09d}" for number in range(count)] + ["never used"]
+    frame = pd.DataFrame({"c": pd.Categorical(names[:count], categories=names, ordered=True)})
+    pulled = _round_trip(frame)
+    assert pulled["c"].cat.categories.tolist() == names
+    assert pulled["c"].cat.ordered
+    assert pulled["c"].cat.codes.equals(frame["c"].cat.codes)
+
+
 @pytest.mark.parametrize(
     "frame",
     [
