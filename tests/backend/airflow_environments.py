@@ -74,11 +74,11 @@ class AirflowEnvironment:
         """Make the tables of the metadata database."""
         self.airflow("db", "init" if self.release.version.startswith("2.5.") else "migrate")
 
-    def airflow(self, *arguments: str, timeout: float = 300) -> str:
+    def airflow(self, *arguments: str, timeout: float = 600) -> str:
         """Run an `airflow` command; its output. Fails the test, with the end of the output, if it fails."""
         return self._run([str(self.folder / "bin" / "airflow"), *arguments], {}, timeout)
 
-    def python(self, program: Path | str, *, timeout: float = 120, **settings: str) -> str:
+    def python(self, program: Path | str, *, timeout: float = 300, **settings: str) -> str:
         """Run a program file, or the text of one; what it prints on stdout."""
         source = [str(program)] if isinstance(program, Path) else ["-c", program]
         return self._run([str(self.folder / "bin" / "python"), *source], settings, timeout)

@@ -139,7 +139,7 @@ class Deployment:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from None
         return json.loads(content) if content else None
 
-    def wait(self, done: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    def wait(self, done: Callable[[], bool], what: str, seconds: float = 600) -> None:
         """Wait until `done`. Raises AssertionError with the end of the log where it takes too long."""
         deadline = time.monotonic() + seconds
         while not done():
