@@ -31,7 +31,8 @@ RELEASE = Release(
     "2026-09-25",
     ("apache-airflow-providers-common-io", "apache-airflow-providers-amazon[s3fs]", "pandas", "pyarrow"),
 )
-CASES = ("DataFrame, 10 MB", "DataFrame, 500 MB", "dict, 5 MB of JSON", "10,000 small values")
+SMALL = "10,000 small values"
+CASES = ("DataFrame, 10 MB", "DataFrame, 500 MB", "dict, 5 MB of JSON", SMALL)
 ROUNDS = 3
 OURS = "xcomctl"
 BACKENDS = {
@@ -93,16 +94,18 @@ def main(base: Path) -> None:
         print("|---|---|---|---|---|---|---|")
         ratios = []
         for case in CASES:
+            # The naive backend would store every small dict in S3, which takes an hour.
+            compared = [backend for backend in BACKENDS if (backend, case) != ("naive", SMALL)]
             # In turn, so that a machine that gets busier does so for all of them.
             rounds = [
-                {backend: measure(environment, server, backend, case) for backend in BACKENDS}
+                {backend: measure(environment, server, backend, case) for backend in compared}
                 for _ in range(ROUNDS)
             ]
-            for backend in BACKENDS:
+            for backend in compared:
                 print(f"| {case} | {backend} | {_figures([one[backend] for one in rounds])} |", flush=True)
             ratios += [
                 f"| {case} | {backend} | {_ratios([(one[backend], one[OURS]) for one in rounds])} |"
-                for backend in BACKENDS
+                for backend in compared
                 if backend != OURS
             ]
         print("\n| case | backend | push | pull | CPU | peak memory | stored |")
