@@ -100,7 +100,7 @@ class Configuration:
 
     def endpoint_url(self) -> Setting[str | None]:
         """S3 endpoint; None leaves it to boto3 (its configuration and `AWS_ENDPOINT_URL`)."""
-        setting = self._optional("endpoint_url")
+        setting = self._of_store("endpoint_url")
         if setting.value is not None and not re.match(r"https?://[^/\s]", setting.value):
             raise UsageError(
                 f"{mask_url(setting.value)} ({setting.origin}) is not an endpoint URL",
@@ -110,7 +110,7 @@ class Configuration:
 
     def region(self) -> Setting[str | None]:
         """AWS region; None leaves it to boto3."""
-        return self._optional("region")
+        return self._of_store("region")
 
     def aws_profile(self) -> Setting[str | None]:
         """Profile of the AWS configuration; None leaves it to boto3."""
@@ -186,6 +186,15 @@ class Configuration:
                 return Setting(value, origin)
         return None
 
+    def _of_store(self, name: str) -> Setting[str | None]:
+        own = self._own(name)
+        # How the backend reaches its store says nothing of a store that was named otherwise.
+        if own is None and self._own_stores() is None:
+            airflow = self._airflow.get("xcomctl_backend", name)
+            if airflow is not None:
+                return Setting(airflow.value, airflow.origin)
+        return own or Setting(None, "default")
+
     def _optional(self, name: str) -> Setting[str | None]:
         return self._own(name) or Setting(None, "default")
 
@@ -202,7 +211,8 @@ class Configuration:
         found = self._airflow.get("database", "sql_alchemy_conn", deprecated=("core",))
         return found or self._airflow.default_database()
 
-    def _named_stores(self) -> Setting[tuple[str, ...]]:
+    def _own_stores(self) -> Setting[tuple[str, ...]] | None:
+        """The roots from everything but Airflow."""
         if self._flags.stores:
             return Setting(self._flags.stores, "--store")
         if named := self._environ.get("XCOMCTL_STORE"):
@@ -210,6 +220,12 @@ class Configuration:
         for section, origin in self._sections():
             if section.stores:
                 return Setting(section.stores, origin)
+        return None
+
+    def _named_stores(self) -> Setting[tuple[str, ...]]:
+        own = self._own_stores()
+        if own is not None:
+            return own
         found = [self._airflow.get(*place) for place in _AIRFLOW_STORES]
         # Airflow may keep XComs elsewhere too (file://, gs://): that is no mistake, and not ours.
         ours = [setting for setting in found if setting is not None and _S3.match(setting.value)]

@@ -7,11 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from xcomctl.demo.server import SeaweedFS
 
 BACKEND = Path(__file__).parents[2] / "backend"
 DAGS = Path(__file__).parent / "dags"
@@ -70,11 +74,11 @@ class AirflowEnvironment:
         """Make the tables of the metadata database."""
         self.airflow("db", "init" if self.release.version.startswith("2.5.") else "migrate")
 
-    def airflow(self, *arguments: str, timeout: float = 300) -> str:
+    def airflow(self, *arguments: str, timeout: float = 600) -> str:
         """Run an `airflow` command; its output. Fails the test, with the end of the output, if it fails."""
         return self._run([str(self.folder / "bin" / "airflow"), *arguments], {}, timeout)
 
-    def python(self, program: Path | str, *, timeout: float = 120, **settings: str) -> str:
+    def python(self, program: Path | str, *, timeout: float = 300, **settings: str) -> str:
         """Run a program file, or the text of one; what it prints on stdout."""
         source = [str(program)] if isinstance(program, Path) else ["-c", program]
         return self._run([str(self.folder / "bin" / "python"), *source], settings, timeout)
@@ -119,6 +123,24 @@ class AirflowEnvironment:
             "AWS_EC2_METADATA_DISABLED": "true",
             **self.settings,
         }
+
+
+@contextmanager
+def environments(kept: str | None) -> Iterator[Path]:
+    """The folder of environments: `kept` if it is given, else one that is gone at the end."""
+    if kept:
+        yield Path(kept).resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="airflow-") as folder:
+        yield Path(folder)
+
+
+def connection_to(server: SeaweedFS) -> str:
+    """The JSON of an Airflow connection to `server`."""
+    extra = {"endpoint_url": server.endpoint_url, "region_name": server.region}
+    return json.dumps(
+        {"conn_type": "aws", "login": server.access_key, "password": server.secret_key, "extra": extra}
+    )
 
 
 def install(release: Release, base: Path) -> Path:

@@ -2,12 +2,13 @@
 
 # mypy: ignore-errors
 
+import dataclasses
 import json
 import sys
 from types import SimpleNamespace
 
 # Before anything of Airflow: the order that is hardest on Airflow 2.
-from xcomctl_backend import S3XComBackend
+from xcomctl_backend import S3XComBackend, _airflow, backend
 from xcomctl_backend.errors import EncodingError, MissingObjectError
 
 
@@ -34,6 +35,17 @@ def main() -> None:
         answers["shown"] = str(shown)
         row.value = shown
     S3XComBackend.purge(row, None)
+    if "shown" in answers:
+        answers["shown without the object"] = str(
+            S3XComBackend.orm_deserialize_value(SimpleNamespace(value=stored))
+        )
+    client = _airflow.connect(dataclasses.replace(backend._SETTINGS, region="eu-west-3"))
+    answers["client"] = {
+        "endpoint": client.meta.endpoint_url,
+        "region": client.meta.region_name,
+        "retries": client.meta.config.retries["mode"],
+    }
+    client.close()
     try:
         S3XComBackend.deserialize_value(SimpleNamespace(value=stored))
     except MissingObjectError as error:

@@ -15,6 +15,7 @@ import pytest
 from tests.backend.golden import golden_cases, orders
 from tests.services.object_stores import MotoServer, empty_bucket, new_bucket, remove_bucket
 from xcomctl.demo.server import SeaweedFS
+from xcomctl_backend._codecs import Inline
 from xcomctl_backend._exchange import Exchange, describe
 from xcomctl_backend._reference import Coordinates, Reference, object_key, quote_component
 from xcomctl_backend._s3 import S3Objects, default_client
@@ -92,10 +93,11 @@ def test_a_frame_is_pulled_as_it_was(exchange: Exchange) -> None:
 
 def test_small_values_stay_in_the_row(exchange: Exchange, seaweed: SeaweedFS, bucket: str) -> None:
     """Below the threshold the value is the row's JSON, and nothing goes to S3."""
-    assert [exchange.push(value, WHERE) for value in ({"a": "é"}, None, "x")] == [
-        '{"a":"é"}'.encode(),
-        b"null",
-        b'"x"',
+    values = {"a": "é"}, None, "x"
+    assert [exchange.push(value, WHERE) for value in values] == [
+        Inline('{"a":"é"}'.encode(), {"a": "é"}),
+        Inline(b"null", None),
+        Inline(b'"x"', "x"),
     ]
     assert _keys(seaweed, bucket) == []
 
@@ -103,11 +105,11 @@ def test_small_values_stay_in_the_row(exchange: Exchange, seaweed: SeaweedFS, bu
 def test_the_threshold_counts_bytes_of_json(bucket: str, objects: S3Objects) -> None:
     """A value whose JSON has as many bytes as the threshold goes to S3, one byte less stays; with 0 all but None go."""
     exchange = _exchange(Settings(bucket, "", threshold=10), objects)
-    assert exchange.push("é" * 3 + "x", WHERE) == ('"' + "é" * 3 + 'x"').encode()
+    assert exchange.push("é" * 3 + "x", WHERE) == Inline(b'"\xc3\xa9\xc3\xa9\xc3\xa9x"', "éééx")
     assert _push(exchange, "é" * 4).size == 8
     everything = _exchange(Settings(bucket, "", threshold=0), objects)
     assert _push(everything, 1).codec == "json"
-    assert everything.push(None, WHERE) == b"null"
+    assert everything.push(None, WHERE) == Inline(b"null", None)
 
 
 def test_the_object_says_whose_it_is(exchange: Exchange, seaweed: SeaweedFS, bucket: str) -> None:
@@ -171,7 +173,7 @@ def test_a_missing_object_is_an_error(exchange: Exchange, objects: S3Objects) ->
         exchange.pull(reference.to_json())
     message = str(caught.value)
     assert message.startswith(f"XCom {WHERE}: its object {reference.uri} does not exist.")
-    assert f"xcomctl show '{reference.uri}', xcomctl fsck" in message
+    assert f"xcomctl explain '{reference.uri}', xcomctl fsck" in message
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"[1]"], ids=["size", "checksum"])

@@ -30,6 +30,14 @@ from airflow.utils.session import create_session
 with create_session() as session:
     session.query(DagRun).filter_by(dag_id={dag_id!r}, run_id={run_id!r}).delete()
 """
+_DELETE_XCOM = """
+from airflow.models import XCom
+from airflow.utils.session import create_session
+with create_session() as session:
+    where = dict(dag_id={dag_id!r}, run_id={run_id!r}, task_id={task_id!r}, key={key!r})
+    for xcom in session.query(XCom).filter_by(**where):
+        session.delete(xcom)
+"""
 _FINAL = ("success", "failed")
 
 
@@ -93,6 +101,22 @@ class Deployment:
         else:
             self.rest("DELETE", f"dags/{dag_id}/dagRuns/{run_id}")
 
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> str:
+        """Path of an XCom of a task that is not mapped, in the REST API."""
+        return f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+
+    def delete_xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> None:
+        """Delete an XCom: by REST in Airflow 3, and in Airflow 2 as its web interface does."""
+        if self.generation == 2:
+            program = _DELETE_XCOM.format(dag_id=dag_id, run_id=run_id, task_id=task_id, key=key)
+            self.environment.python(program)
+        else:
+            self.rest("DELETE", self.xcom(dag_id, run_id, task_id, key))
+
+    def change_xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> None:
+        """Write another value over an XCom, by the REST API of Airflow 3."""
+        self.rest("PATCH", self.xcom(dag_id, run_id, task_id, key), {"value": "changed", "map_index": -1})
+
     def rest(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Ask the REST API of Airflow 3."""
         if self._token is None:
@@ -115,7 +139,7 @@ class Deployment:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from None
         return json.loads(content) if content else None
 
-    def wait(self, done: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    def wait(self, done: Callable[[], bool], what: str, seconds: float = 600) -> None:
         """Wait until `done`. Raises AssertionError with the end of the log where it takes too long."""
         deadline = time.monotonic() + seconds
         while not done():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.backend.airflow_environments import RELEASES, AirflowEnvironment, Release, install
+from tests.backend.airflow_environments import RELEASES, AirflowEnvironment, Release, connection_to, install
 from tests.services.object_stores import new_bucket, remove_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl_backend._reference import Coordinates, Reference, reference_document
@@ -37,22 +36,15 @@ except SettingError as error:
 
 @pytest.fixture(scope="module", params=RELEASES, ids=lambda release: f"airflow-{release.version}")
 def airflow(
-    request: pytest.FixtureRequest, seaweed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    seaweed: SeaweedFS,
+    airflow_environments: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AirflowEnvironment]:
-    """A release with the backend, a migrated database and a bucket, reached through an Airflow connection.
-
-    Environments are kept in the folder that XCOMCTL_AIRFLOW_ENVS names; else they are made for this run.
-    """
+    """A release with the backend, a migrated database and a bucket, reached through an Airflow connection."""
     release: Release = request.param
-    kept = os.environ.get("XCOMCTL_AIRFLOW_ENVS")
-    folder = install(release, Path(kept).resolve() if kept else tmp_path_factory.mktemp("environments"))
+    folder = install(release, airflow_environments)
     bucket = new_bucket(seaweed)
-    connection = {
-        "conn_type": "aws",
-        "login": seaweed.access_key,
-        "password": seaweed.secret_key,
-        "extra": {"endpoint_url": seaweed.endpoint_url, "region_name": seaweed.region},
-    }
     environment = AirflowEnvironment(
         release,
         folder,
@@ -60,7 +52,9 @@ def airflow(
         {
             "AIRFLOW__CORE__XCOM_BACKEND": "xcomctl_backend.S3XComBackend",
             "AIRFLOW__XCOMCTL_BACKEND__PATH": f"s3://store@{bucket}/{PREFIX}",
-            "AIRFLOW_CONN_STORE": json.dumps(connection),
+            "AIRFLOW_CONN_STORE": connection_to(seaweed),
+            # The option of Airflow 2 that makes its own backend write pickles: this one never does.
+            "AIRFLOW__CORE__ENABLE_XCOM_PICKLING": "True",
         },
     )
     environment.migrate()
@@ -87,12 +81,17 @@ def _rows(airflow: AirflowEnvironment) -> str:
     return "select task_id, map_index, key, value from xcom"
 
 
-def test_the_class_works_in_airflow(airflow: AirflowEnvironment) -> None:
-    """Airflow resolves the class; push, pull, purge, a missing object and a refused value are as the README says."""
+def test_the_class_works_in_airflow(airflow: AirflowEnvironment, seaweed: SeaweedFS) -> None:
+    """Airflow resolves the class; push, pull, purge, a missing object and a refused value are as the README says.
+
+    Clients try again with backoff, and a region of the settings leaves the connection its endpoint.
+    """
     answers = json.loads(airflow.python(PROBE).splitlines()[-1])
     reference = Reference.from_json(answers.pop("row"))
     missing, refused = answers.pop("missing"), answers.pop("refused")
-    shown = answers.pop("shown", None)
+    shown, without_object = answers.pop("shown", None), answers.pop("shown without the object", None)
+    client = {"endpoint": seaweed.endpoint_url, "region": "eu-west-3", "retries": "standard"}
+    assert answers.pop("client") == client
     assert answers == {"airflow resolves it": True, "pulled": True, "inline": True}
     assert reference.coordinates == Coordinates("probe", "r", "t", 2, "k")
     assert missing.startswith(f"XCom probe/r/t[2]:k: its object {reference.uri} does not exist.")
@@ -101,6 +100,7 @@ def test_the_class_works_in_airflow(airflow: AirflowEnvironment) -> None:
         "Airflow can store"
     )
     assert shown == (f"dict, 3.9 kB, in {reference.uri}" if airflow.release.generation == 2 else None)
+    assert without_object == shown
 
 
 def test_a_wrong_setting_stops_airflow(airflow: AirflowEnvironment) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,12 +31,12 @@ def airflow(
     request: pytest.FixtureRequest,
     seaweed: SeaweedFS,
     postgres: PostgresServer,
+    airflow_environments: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AirflowEnvironment]:
     """A release with its database and the shop's on PostgreSQL, credentials of S3 from the environment."""
     release: Release = request.param
-    kept = os.environ.get("XCOMCTL_AIRFLOW_ENVS")
-    folder = install(release, Path(kept).resolve() if kept else tmp_path_factory.mktemp("environments"))
+    folder = install(release, airflow_environments)
     shop, own = postgres.create_database(), postgres.create_database()
     engine = sqlalchemy.create_engine(postgres.url(shop), poolclass=sqlalchemy.pool.NullPool)
     with engine.begin() as connection:
@@ -66,9 +65,7 @@ def airflow(
 
 
 def _xcomctl(airflow: AirflowEnvironment, *arguments: str) -> str:
-    environment = airflow.environment() | {
-        "AWS_ENDPOINT_URL": airflow.settings["AIRFLOW__XCOMCTL_BACKEND__ENDPOINT_URL"]
-    }
+    environment = airflow.environment()
     del environment["PYTHONPATH"]
     done = subprocess.run(
         [sys.executable, "-m", "xcomctl", *arguments],

@@ -175,3 +175,22 @@ def _written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def test_the_store_of_the_backend_is_reached_as_the_backend_does(home: Path) -> None:
+    """Endpoint and region come from the backend's settings too, unless the store was named otherwise."""
+    airflow = {
+        "AIRFLOW__XCOMCTL_BACKEND__PATH": "s3://x/ours",
+        "AIRFLOW__XCOMCTL_BACKEND__ENDPOINT_URL": "http://minio:9000",
+        "AIRFLOW__XCOMCTL_BACKEND__REGION": "eu-west-3",
+    }
+    found = configuration(home, airflow)
+    assert (found.endpoint_url(), found.region()) == (
+        Setting("http://minio:9000", "AIRFLOW__XCOMCTL_BACKEND__ENDPOINT_URL"),
+        Setting("eu-west-3", "AIRFLOW__XCOMCTL_BACKEND__REGION"),
+    )
+    named = configuration(home, {**airflow, "XCOMCTL_STORE": "s3://other"}, region="eu-top-1")
+    assert (named.endpoint_url(), named.region()) == (
+        Setting(None, "default"),
+        Setting("eu-top-1", "--region"),
+    )

@@ -60,11 +60,6 @@ def _allowed(dotted: str) -> bool:
 SERIALISATION = Serialisation(_dump_foreign, _load_foreign, _allowed)
 
 
-def row_value(document: bytes) -> Any:
-    """What the value column takes for a JSON document: its bytes in Airflow 2, the decoded document in Airflow 3."""
-    return document if AIRFLOW_2 else json.loads(document)
-
-
 def connect(settings: Settings) -> Any:
     """An S3 client for the settings: of the Airflow connection if the path names one, else of boto3's own chain."""
     if settings.connection_id is None:
@@ -73,13 +68,21 @@ def connect(settings: Settings) -> Any:
         hook_module = import_module("airflow.providers.amazon.aws.hooks.s3")
     except ImportError:
         return _client_of_connection(settings, settings.connection_id)
-    hook = hook_module.S3Hook(aws_conn_id=settings.connection_id)
-    if settings.endpoint_url is None and settings.region is None:
+    hook = hook_module.S3Hook(
+        aws_conn_id=settings.connection_id,
+        region_name=settings.region,
+        # What the connection says of botocore counts.
+        config=None
+        if _connection(settings.connection_id).extra_dejson.get("config_kwargs")
+        else _s3.client_config(),
+    )
+    if settings.endpoint_url is None:
         return hook.get_conn()
     return _s3.default_client(
         endpoint_url=settings.endpoint_url,
         region=settings.region,
         session=hook.get_session(region_name=settings.region),
+        verify=hook.verify,
     )
 
 
@@ -87,7 +90,7 @@ def _client_of_connection(settings: Settings, connection_id: str) -> Any:
     """The same without the Amazon provider: keys, token, region and endpoint of the connection."""
     import boto3
 
-    connection = _first("airflow.sdk.bases.hook", "airflow.hooks.base").BaseHook.get_connection(connection_id)
+    connection = _connection(connection_id)
     extra = connection.extra_dejson
     for name in ("role_arn", "profile_name"):
         if extra.get(name):
@@ -105,6 +108,10 @@ def _client_of_connection(settings: Settings, connection_id: str) -> Any:
         region=settings.region or extra.get("region_name"),
         session=session,
     )
+
+
+def _connection(connection_id: str) -> Any:
+    return _first("airflow.sdk.bases.hook", "airflow.hooks.base").BaseHook.get_connection(connection_id)
 
 
 def _first(*names: str) -> Any:

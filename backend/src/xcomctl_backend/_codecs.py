@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, Callable, Mapping
 
 from xcomctl_backend import _bundle, _plain, _tables
@@ -77,14 +77,22 @@ WITHOUT_AIRFLOW = Serialisation()
 
 
 @dataclass(frozen=True)
+class Inline:
+    """What a row holds instead of a reference: the JSON in UTF-8, and what that decodes to."""
+
+    json: bytes
+    decoded: Any
+
+
+@dataclass(frozen=True)
 class Encoded:
-    """A value as a payload: bytes, or a stream that `close` closes. `document` is the JSON that a row may hold instead."""
+    """A value as a payload: bytes, or a stream that `close` closes. `inline` is what a row may hold instead."""
 
     codec: str
     content: bytes | IO[bytes] = field(repr=False)
     type_name: str
     suffix: str
-    document: bytes | None = field(default=None, repr=False)
+    inline: Inline | None = field(default=None, repr=False)
     index_columns: int = 0
     name: str | None = None
     """Name of a file."""
@@ -124,18 +132,12 @@ def encode(
         raise EncodingError(f"a value of type {name} cannot be stored: it is nested too deep") from None
     except EncodingError as error:
         raise EncodingError(f"a value of type {name} cannot be stored: {error}") from None
-    if compression == "gzip" and encoded.codec in _ZIPPABLE and isinstance(encoded.content, bytes):
+    if encoded.inline is None and compression == "gzip" and encoded.codec in _ZIPPABLE:
         # Without a time in it the same value gives the same bytes.
-        packed = gzip.compress(encoded.content, _ZIP_LEVEL)
+        content: Any = encoded.content
+        packed = gzip.compress(content, _ZIP_LEVEL)
         packed = packed[:4] + b"\0\0\0\0" + packed[8:]
-        return Encoded(
-            encoded.codec + GZIP,
-            packed,
-            encoded.type_name,
-            f"{encoded.suffix}.gz",
-            encoded.document,
-            encoded.index_columns,
-        )
+        return replace(encoded, codec=encoded.codec + GZIP, content=packed, suffix=f"{encoded.suffix}.gz")
     return encoded
 
 
@@ -169,13 +171,14 @@ def _json(value: Any, name: str, row_limit: int, serialisation: Serialisation) -
     except (_plain.NotPlainError, TypeError, ValueError):
         return _tree(value, name, row_limit, serialisation)
     document = json_bytes(text)
-    in_row = _in_row(value, text, document, row_limit)
+    # What a plain value's JSON decodes to is the value.
+    inline = Inline(document, value) if _row_has_room(value, text, document, row_limit) else None
     if type(value) is str:
         try:
-            return Encoded("text", value.encode(), name, SUFFIXES["text"], in_row)
+            return Encoded("text", value.encode(), name, SUFFIXES["text"], inline)
         except UnicodeEncodeError:
             pass
-    return Encoded("json", document, name, SUFFIXES["json"], in_row)
+    return Encoded("json", document, name, SUFFIXES["json"], inline)
 
 
 def _tree(value: Any, name: str, row_limit: int, serialisation: Serialisation) -> Encoded:
@@ -186,14 +189,14 @@ def _tree(value: Any, name: str, row_limit: int, serialisation: Serialisation) -
         return Encoded(
             "bundle", _bundle.write_bundle(document, encoder.parts), _short(name), SUFFIXES["bundle"]
         )
-    return Encoded(
-        "tree", document, _short(name), SUFFIXES["tree"], _in_row(value, text, document, row_limit)
+    inline = (
+        Inline(document, json.loads(document)) if _row_has_room(value, text, document, row_limit) else None
     )
+    return Encoded("tree", document, _short(name), SUFFIXES["tree"], inline)
 
 
-def _in_row(value: object, text: str, document: bytes, row_limit: int) -> bytes | None:
-    fits = value is None or len(document) < row_limit
-    return document if fits and _plain.row_takes(text) else None
+def _row_has_room(value: object, text: str, document: bytes, row_limit: int) -> bool:
+    return (value is None or len(document) < row_limit) and _plain.row_takes(text)
 
 
 def _file(file: File) -> Encoded:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import uuid
 from pathlib import Path
-from typing import IO, Any, Mapping
+from typing import IO, Any, Callable, Mapping
 
 from xcomctl_backend import _bundle, _codecs
-from xcomctl_backend._codecs import Encoded, Serialisation
+from xcomctl_backend._codecs import Encoded, Inline, Serialisation
 from xcomctl_backend._files import File
 from xcomctl_backend._legacy import LegacyReference, decode_legacy, legacy_reference
 from xcomctl_backend._reference import (
@@ -40,8 +40,8 @@ class Exchange:
         self._objects = objects
         self._serialisation = serialisation
 
-    def push(self, value: object, coordinates: Coordinates) -> bytes | Reference:
-        """Give the JSON of a value that stays in the row, else store the value and give the reference to it.
+    def push(self, value: object, coordinates: Coordinates) -> Inline | Reference:
+        """Give what the row holds of a value that stays there, else store the value and give the reference to it.
 
         Raises EncodingError (nothing was stored then) and botocore's exceptions.
         """
@@ -58,8 +58,8 @@ class Exchange:
             raise EncodingError(f"XCom {coordinates}: {error}") from None
         try:
             # A text that the legacy settings would resolve is safe in S3 only.
-            if encoded.document is not None and legacy_reference(value, settings) is None:
-                return encoded.document
+            if encoded.inline is not None and legacy_reference(value, settings) is None:
+                return encoded.inline
             return self._store(encoded, coordinates)
         finally:
             encoded.close()
@@ -88,20 +88,18 @@ class Exchange:
     def pull(self, document: Mapping[str, Any]) -> Any:
         """The value behind the JSON object of a reference, checked against its size and checksum.
 
-        The content of a File is fetched when it is asked for. Raises ReferenceFormatError, MissingObjectError,
-        CorruptObjectError and botocore's exceptions.
+        The content of a File is fetched when it is asked for; here the store is only asked whether it is there.
+        Raises ReferenceFormatError, MissingObjectError, CorruptObjectError and botocore's exceptions.
         """
         reference = Reference.from_json(document)
         if reference.codec == "file":
+            self._look(reference)
             return File.fetched_by(reference.name or "file", lambda path: self._download(reference, path))
         if reference.codec == "bundle":
             with _bundle.room_for(reference.size) as room:
                 self._fetch(reference, room)
                 return _codecs.decode(reference.codec, room, serialisation=self._serialisation)
-        try:
-            payload = self._objects.get(reference.bucket, reference.key)
-        except NoSuchObject:
-            raise _missing(_of_xcom(reference), reference.uri) from None
+        payload = self._of(reference, self._objects.get)
         _verify(reference, payload)
         return _codecs.decode(
             reference.codec, payload, index_columns=reference.index_columns, serialisation=self._serialisation
@@ -112,11 +110,19 @@ class Exchange:
             self._fetch(reference, target)
 
     def _fetch(self, reference: Reference, target: IO[bytes]) -> None:
+        self._of(reference, lambda bucket, key: self._objects.fetch(bucket, key, target))
+        _verify(reference, target)
+
+    def _look(self, reference: Reference) -> None:
+        size = self._of(reference, self._objects.size)
+        if size != reference.size:
+            raise _corrupt(reference, size)
+
+    def _of(self, reference: Reference, ask: Callable[[str, str], Any]) -> Any:
         try:
-            self._objects.fetch(reference.bucket, reference.key, target)
+            return ask(reference.bucket, reference.key)
         except NoSuchObject:
             raise _missing(_of_xcom(reference), reference.uri) from None
-        _verify(reference, target)
 
     def inline(self, value: Any) -> Any:
         """The value for what a row without a reference holds, decoded: a tree, a legacy reference, or the value itself."""
@@ -168,17 +174,21 @@ def _missing(xcom: str, uri: str) -> MissingObjectError:
     return MissingObjectError(
         f"{xcom}: its object {uri} does not exist. "
         "It was deleted, for instance by a lifecycle rule of the bucket: clear the task that pushed it. "
-        f"To look closer: xcomctl show '{uri}', xcomctl fsck"
+        f"To look closer: xcomctl explain '{uri}', xcomctl fsck"
     )
 
 
 def _verify(reference: Reference, payload: bytes | IO[bytes]) -> None:
     size, sha256 = fingerprint(payload)
     if (size, sha256) != (reference.size, reference.sha256):
-        raise CorruptObjectError(
-            f"{_of_xcom(reference)}: its object {reference.uri} is not what was "
-            f"written: {size} bytes for {reference.size}, or another checksum. Clear the task that pushed it"
-        )
+        raise _corrupt(reference, size)
+
+
+def _corrupt(reference: Reference, size: int) -> CorruptObjectError:
+    return CorruptObjectError(
+        f"{_of_xcom(reference)}: its object {reference.uri} is not what was "
+        f"written: {size} bytes for {reference.size}, or another checksum. Clear the task that pushed it"
+    )
 
 
 def describe(document: Mapping[str, Any]) -> str:

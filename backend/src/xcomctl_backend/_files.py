@@ -13,8 +13,8 @@ from typing import IO, Any, Callable
 class File:
     """A file as the value of a task: `return File("out.csv")` uploads it as it is, in parts, whatever its size.
 
-    The task that pulls it gets a File too. Its content is downloaded, and checked, when it is first asked for, into a
-    temporary file that is removed when the File is no longer used or the process ends.
+    The task that pulls it gets a File too, and fails there if the object is gone. Its content is downloaded, and checked,
+    when it is first asked for, into a temporary file that is removed when the File is no longer used or the process ends.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

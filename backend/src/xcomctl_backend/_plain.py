@@ -8,8 +8,11 @@ from typing import Any
 
 RESERVED = "__"
 """No key of a plain dict begins with it: Airflow and this package mark their own JSON objects with such names."""
+_RESERVED_KEY = f'"{RESERVED}'
+"""What the JSON of every value with such a key has in it, and that of some others."""
+_TEXT = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-_KNOWN = _SCALARS | {dict, list}
+_CONTAINERS = frozenset({dict, list})
 _LARGEST_INT = 2**63
 _SUSPECT = re.compile(r"NaN|Infinity|[0-9]{19}")
 """What may be a constant or an integer that a row does not take, or only a part of some text."""
@@ -26,8 +29,8 @@ def plain_json(value: object) -> str:
     nested too deep.
     """
     # The encoder comes first: it is the one that notices circles, which `_check` would follow for ever.
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
-    _check(value)
+    text = _json_text(value)
+    _check(value, reserved=_RESERVED_KEY in text)
     return text
 
 
@@ -35,26 +38,32 @@ def _refuse(_part: object) -> Any:
     raise NotPlainError
 
 
-def _check(value: object) -> None:
-    """Look at containers one by one and at what is in them by the set of its types, which is much faster."""
-    if type(value) in _SCALARS:
-        return
-    if type(value) not in _KNOWN:
-        raise NotPlainError
-    rest: list[Any] = [value]
+# Made once: `json.dumps` makes an encoder for every value.
+_json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_refuse).encode
+
+
+def _check(value: object, *, reserved: bool) -> None:
+    """Look at containers one by one, and at what is in them by its types alone, which is much faster.
+
+    `reserved` says whether a key may begin with what is reserved, so that the keys have to be looked at.
+    """
+    rest: list[Any] = [[value]]
     while rest:
-        container = rest.pop()
-        if type(container) is dict:
-            if not all(type(key) is str and not key.startswith(RESERVED) for key in container):
+        parts = rest.pop()
+        if type(parts) is dict:
+            if not _TEXT.issuperset(map(type, parts)):
                 raise NotPlainError
-            parts = container.values()
-        else:
-            parts = container
-        types = set(map(type, parts))
-        if not types <= _SCALARS:
-            if not types <= _KNOWN:
+            if reserved and any(key.startswith(RESERVED) for key in parts):
                 raise NotPlainError
-            rest.extend(part for part in parts if type(part) is dict or type(part) is list)
+            parts = parts.values()
+        if _SCALARS.issuperset(map(type, parts)):
+            continue
+        for part in parts:
+            kind = type(part)
+            if kind in _CONTAINERS:
+                rest.append(part)
+            elif kind not in _SCALARS:
+                raise NotPlainError
 
 
 def row_takes(text: str) -> bool:

@@ -57,6 +57,21 @@ class S3Objects:
         payload: bytes = self._read(bucket, key, lambda body: body.read())
         return payload
 
+    def size(self, bucket: str, key: str) -> int:
+        """Bytes of the payload, without reading it. Raises NoSuchObject."""
+        from botocore.exceptions import ClientError
+
+        try:
+            response = self._client().head_object(Bucket=bucket, Key=key, **self._request_options)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "404":
+                raise
+            # A HEAD has no body that could say what is missing, the key or the bucket.
+            response = self._ask(bucket, key)
+            response["Body"].close()
+        length: int = response["ContentLength"]
+        return length
+
     def fetch(self, bucket: str, key: str, target: IO[bytes]) -> None:
         """Write the payload to `target`, a seekable stream, piece by piece. Raises NoSuchObject."""
 
@@ -69,15 +84,10 @@ class S3Objects:
         self._read(bucket, key, copy)
 
     def _read(self, bucket: str, key: str, consume: Callable[[Any], Any]) -> Any:
-        from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
 
         for attempt in range(1, _READ_ATTEMPTS + 1):
-            try:
-                response = self._client().get_object(Bucket=bucket, Key=key, **self._request_options)
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "NoSuchKey":
-                    raise NoSuchObject(f"s3://{bucket}/{key}") from None
-                raise
+            response = self._ask(bucket, key)
             try:
                 # Not `with body`: that gives the raw stream, which does not notice that it ends too early.
                 with closing(response["Body"]) as body:
@@ -87,6 +97,16 @@ class S3Objects:
                 if attempt == _READ_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
+
+    def _ask(self, bucket: str, key: str) -> Any:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._client().get_object(Bucket=bucket, Key=key, **self._request_options)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                raise NoSuchObject(f"s3://{bucket}/{key}") from None
+            raise
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; one that is already gone is no error."""
@@ -112,13 +132,19 @@ class NoSuchObject(LookupError):  # noqa: N818 - named after what the store says
     """The store says that there is no such key."""
 
 
-def default_client(*, endpoint_url: str | None, region: str | None, session: Any = None) -> Any:
-    """An S3 client of boto3's own credential chain, or of `session`."""
-    import boto3
+def client_config() -> Any:
+    """botocore's settings for a client: it backs off and tries again when the store throttles or a connection breaks."""
     from botocore.config import Config
 
-    # Standard mode backs off and tries again when the store throttles or a connection breaks.
-    config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
+    return Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
+
+
+def default_client(
+    *, endpoint_url: str | None, region: str | None, session: Any = None, verify: bool | str | None = None
+) -> Any:
+    """An S3 client of boto3's own credential chain, or of `session`. `verify` is what boto3 means by it."""
+    import boto3
+
     return (session or boto3.session.Session()).client(
-        "s3", endpoint_url=endpoint_url, region_name=region, config=config
+        "s3", endpoint_url=endpoint_url, region_name=region, config=client_config(), verify=verify
     )

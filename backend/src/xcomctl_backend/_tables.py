@@ -16,6 +16,8 @@ CODECS = frozenset({"parquet", "parquet-series", "parquet-polars", "parquet-arro
 """Codecs of this module, each of one type of value."""
 _EXACT = frozenset({"string", "bytes", "empty", "date", "decimal"})
 """What a column of Python objects may hold to come back from Parquet as it was, as pandas names it."""
+_DICTIONARY_BYTES = 256 << 10
+"""So large may a dictionary of a column get: words that repeat fit, and what does not repeat is soon given up."""
 
 
 class UnfitColumnsError(Exception):
@@ -73,18 +75,19 @@ def encode_table(value: Any, codec: str) -> bytes:
 
 def decode_table(payload: Any, codec: str) -> Any:
     """The value of a file (bytes or a seekable stream) that `encode_table` wrote."""
-    stream = io.BytesIO(payload) if isinstance(payload, bytes) else payload
     if codec == "npy":
         import numpy as np
 
-        return np.load(stream, allow_pickle=False)
+        return np.load(_stream(payload), allow_pickle=False)
     if codec == "parquet-polars":
         import polars as pl
 
-        return pl.read_parquet(stream)
+        return pl.read_parquet(_stream(payload))
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(stream).read()
+    # Arrow reads bytes of its own without copying them.
+    table = pq.ParquetFile(pa.BufferReader(payload) if isinstance(payload, bytes) else payload).read()
     if codec == "parquet-arrow":
         return table
     frame = table.to_pandas()
@@ -93,6 +96,10 @@ def decode_table(payload: Any, codec: str) -> Any:
     series = frame["0"]
     name = (table.schema.metadata or {}).get(_SERIES_NAME)
     return series.rename(None if name is None else name.decode())
+
+
+def _stream(payload: Any) -> Any:
+    return io.BytesIO(payload) if isinstance(payload, bytes) else payload
 
 
 _SERIES_NAME = b"xcomctl-name"
@@ -126,8 +133,15 @@ def decode_csv(payload: bytes, index_columns: int) -> Any:
 def _write(table: Any, sink: io.BytesIO) -> None:
     import pyarrow.parquet as pq
 
-    # Version 2.6 is the first that keeps nanoseconds.
-    pq.write_table(table, sink, compression="zstd", version="2.6")
+    # Version 2.6 is the first that keeps nanoseconds. Statistics are for those who skip rows; a pull reads them all.
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        version="2.6",
+        dictionary_pagesize_limit=_DICTIONARY_BYTES,
+        write_statistics=False,
+    )
 
 
 def _arrow_table(frame: Any) -> Any:

@@ -27,7 +27,11 @@ _EXCHANGE = Exchange(
 
 def _store(value: Any, coordinates: Coordinates) -> Any:
     pushed = _EXCHANGE.push(value, coordinates)
-    return _airflow.row_value(compact_json(pushed.to_json()) if isinstance(pushed, Reference) else pushed)
+    if isinstance(pushed, Reference):
+        document = pushed.to_json()
+        return compact_json(document) if _airflow.AIRFLOW_2 else document
+    # The value column takes bytes of JSON in Airflow 2, and what they decode to in Airflow 3.
+    return pushed.json if _airflow.AIRFLOW_2 else pushed.decoded
 
 
 def _load(stored: Any, otherwise: Callable[[], Any]) -> Any:
