@@ -313,6 +313,17 @@ def test_dag_ids_come_from_dags_runs_and_rows(airflow: AirflowDatabase, source: 
     assert source.dag_ids() == {"listed", "ran", "wrote"}
 
 
+def test_the_newest_run_is_that_of_the_runs_table(airflow: AirflowDatabase, source: DatabaseSource) -> None:
+    """Its number counts whether or not the run has XComs; a database without runs has none."""
+    with source.snapshot() as snapshot:
+        assert snapshot.newest_run() is None
+    for run in ("r1", "r2", "r3"):
+        airflow.add_run("etl", run)
+    airflow.add_xcom("etl", "r1", "load", 1)
+    with source.snapshot() as snapshot:
+        assert snapshot.newest_run() == airflow.run_ids["etl", "r3"]
+
+
 def test_rows_that_are_as_judged_are_deleted(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """One outcome per target, in order; the row that nobody named stays."""
     for index in range(3):

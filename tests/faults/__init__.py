@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.killing", "tests.faults.oracle", "tests.faults.scene")
+pytest.register_assert_rewrite(
+    "tests.faults.killing", "tests.faults.machine", "tests.faults.oracle", "tests.faults.scene"
+)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -54,6 +56,17 @@ FAULTS: dict[str, Callable[[int], Fault]] = {
 }
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A backup of the database: the file, and what was promised and known when it was made."""
+
+    file: Path
+    promises: dict[str, Promise]
+    run_ids: dict[tuple[str, str], int]
+    task_ids: dict[tuple[Any, ...], str]
+    archives: int
+
+
 class World(RuleBasedStateMachine):
     """One scene on SQLite. `make` gives a new one; whoever runs the machine says how."""
 
@@ -74,8 +87,7 @@ class World(RuleBasedStateMachine):
         """Rows that came when their object was in the trash: the next collection owes it to them."""
         self.gone: dict[str, Promise] = {}
         """Rows that the tool deleted, and an undo may bring back."""
-        self.saved: tuple[Path, dict[str, Promise]] | None = None
-        """A copy of the database, and what was promised when it was made."""
+        self.saved: Saved | None = None
         self.archives = 0
         self.scene.push("etl", "r0")
         self.scene.push("train", "r0")
@@ -158,21 +170,25 @@ class World(RuleBasedStateMachine):
         if not self.late:
             copy = self.folder / f"copy{next(self._copies)}.db"
             shutil.copy(self.file, copy)
-            self.saved = (copy, self.oracle.promises())
+            database = self.scene.here.database
+            self.saved = Saved(
+                copy, self.oracle.promises(), dict(database.run_ids), dict(database.task_ids), self.archives
+            )
 
     @precondition(lambda self: self.saved)
     @rule()
     def restore_database(self) -> None:
         """The database goes back to its backup: rows of then are there again, whose objects may be in the trash."""
         assert self.saved is not None
-        copy, promises = self.saved
-        shutil.copy(copy, self.file)
+        saved, database = self.saved, self.scene.here.database
+        shutil.copy(saved.file, self.file)
+        database.run_ids, database.task_ids = dict(saved.run_ids), dict(saved.task_ids)
         self.oracle.forget(*self.oracle.promises())
-        self.oracle.renew(promises.values())
+        self.oracle.renew(saved.promises.values())
         there = self.scene.here.refs()
-        self.oracle.archived(*(ref for ref in promises if ref not in there))
-        self.late = set(promises)
-        self.archives = max(self.archives, 1)
+        self.oracle.archived(*(ref for ref in saved.promises if ref not in there))
+        self.late = set(saved.promises)
+        self.archives = saved.archives
         self.gone.clear()
 
     # --- the tool --------------------------------------------------------------------------------------------------
@@ -243,7 +259,8 @@ class World(RuleBasedStateMachine):
     def nothing_is_lost(self) -> None:
         """Every promise is kept, but for rows that still wait for the next collection."""
         World.steps += 1
-        assert self.oracle.lost(except_of=self.late) == []
+        lost = self.oracle.lost(except_of=self.late)
+        assert lost == [], lost
 
     # --- how -------------------------------------------------------------------------------------------------------
 

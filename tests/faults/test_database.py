@@ -16,6 +16,7 @@ from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, cause, outcome, run_here
 from tests.schemas.airflow_database import AirflowDatabase
 from tests.services.database_proxy import CutError, Fields
+from tests.services.deployment import DAY
 from tests.services.fault_proxy import clock_shifted
 
 ARCHIVE = "_airflow_deleted__xcom__20261101000000"
@@ -274,6 +275,7 @@ def back_in_time(scene: Scene, tmp_path: Path, then: Callable[[], None]) -> None
     shutil.copy(database_file(scene), copy)
     then()
     scene.push(run="younger", name="k")
+    scene.upload()
     assert scene.gc().code == 0
     shutil.copy(copy, database_file(scene))
     scene.oracle.forget("etl/younger/load:k")
@@ -365,10 +367,11 @@ def test_18_a_row_in_an_open_transaction_keeps_its_object(postgres_scene: Scene,
 
 
 def test_18_a_transaction_that_is_forgotten_is_refused(postgres_scene: Scene) -> None:
-    """Open for more than a day: exit 5, since nothing would ever be old enough, and nobody would know why."""
+    """Open for more than a day: exit 5 even for orphans that are older, since nobody knows what it will commit."""
     scene = postgres_scene
     scene.push()
-    scene.expired()
+    scene.here.upload("etl", "gone", age=5 * DAY)
+    scene.here.settle()
     before = scene.here.state()
     days_ago = (datetime.now(timezone.utc) - timedelta(days=2)).timestamp()
     assert scene.database is not None

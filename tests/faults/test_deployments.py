@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import MakeScene
-from tests.faults.scene import Scene, cause, run_here
+from tests.faults.scene import OLD, Scene, cause, run_here
 from tests.services.deployment import AT_ONCE
 
 
@@ -53,18 +53,14 @@ def test_19_two_deployments_under_one_prefix_are_refused(two: tuple[Scene, Scene
 def test_19_a_store_that_another_database_collected_is_refused(two: tuple[Scene, Scene]) -> None:
     """The first collection leaves its mark: with another database, even one of the same DAGs, it is exit 5."""
     ours, theirs = two
-    for scene in two:
-        scene.push("etl")
+    ours.push("etl")
     ours.upload("etl")
-    theirs_before = theirs.here.state()
-    assert ours.gc("--dag", "no_such*").code == 2
-    first = ours.gc("--accept", "unknown_dags=1", "--dag", "etl", "--no-orphans", "--older-than", "30d")
-    assert first.code == 0, first.stderr
-    second = theirs.gc("--dag", "etl")
-    if second.code == 0:
-        pytest.fail("the second database was let in")
-    assert (second.code, "owner" in cause(second), theirs.here.state()) == (5, True, theirs_before), (
-        second.stderr
-    )
+    assert ours.gc().code == 0
+    theirs.push("etl")
+    theirs.expired("etl")
+    before = theirs.here.state()
+    refused = theirs.gc(*OLD)
+    assert (refused.code, theirs.here.state()) == (5, before), refused.stderr
+    assert "owner" in cause(refused)
     for scene in two:
         scene.oracle.check()

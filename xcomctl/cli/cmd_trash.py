@@ -62,7 +62,7 @@ def trash_restore(
     talk: TalkOptions,
     uris: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[URI]...", help="Objects, by the place that they left.", show_default=False),
+        typer.Argument(metavar="URI", help="Objects, by the place that they left.", show_default=False),
     ] = None,
     operation: Annotated[
         str | None, typer.Option("--operation", metavar="ID", help="All that this operation took.")
@@ -158,7 +158,8 @@ def trash_purge(
         before = {root.bucket: session.store.now(root.bucket) - keep for root in roots}
 
         def is_old(entry: Discarded) -> bool:
-            return entry.discarded_at <= before[entry.original.bucket]
+            # The store tells its own time to the second; some products list fractions.
+            return entry.discarded_at.replace(microsecond=0) <= before[entry.original.bucket]
 
         number = size = 0
         for entry in _contents(session.store, roots, is_old):
