@@ -74,12 +74,11 @@ def live(
     request: pytest.FixtureRequest,
     seaweed: SeaweedFS,
     postgres: PostgresServer,
+    airflow_environments: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Live]:
     """Airflow 3.3.2 on PostgreSQL with one of the backends, all its values in S3."""
-    kept = os.environ.get("XCOMCTL_AIRFLOW_ENVS")
-    base = Path(kept).resolve() / "live" if kept else tmp_path_factory.getbasetemp() / "environments"
-    folder = install(RELEASE, base)
+    folder = install(RELEASE, airflow_environments / "live")
     database, bucket, port = postgres.create_database(), new_bucket(seaweed), free_port()
     url, home = postgres.url(database), tmp_path_factory.mktemp("home")
     connection = {
