@@ -198,14 +198,7 @@ class Plan:
     def row_targets(self) -> Iterator[RowTarget]:
         """The rows that go, as a source takes them."""
         for actions in self.batches("delete_row", _ROWS_AT_A_TIME):
-            for action in actions:
-                written_at: datetime | None = action["written_at"]
-                yield RowTarget(
-                    table=action["source_table"],
-                    row_key=action["row_key"],
-                    written_at=None if written_at is None else written_at.replace(tzinfo=timezone.utc),
-                    digest=action["digest"],
-                )
+            yield from map(row_target, actions)
 
     def header(self) -> dict[str, Any]:
         """The plan as a document, without its actions."""
@@ -223,3 +216,14 @@ class Plan:
     def refusals(self) -> list[Guard]:
         """The guards that stand in its way."""
         return [guard for guard in self.guards if not guard.ok]
+
+
+def row_target(action: dict[str, Any]) -> RowTarget:
+    """The row of an action, as a source takes it."""
+    written_at: datetime | None = action["written_at"]
+    return RowTarget(
+        table=action["source_table"],
+        row_key=action["row_key"],
+        written_at=None if written_at is None else written_at.replace(tzinfo=timezone.utc),
+        digest=action["digest"],
+    )

@@ -209,10 +209,10 @@ def test_an_upload_that_replaces_an_old_one_is_not_taken_for_it(deploy: Deploy) 
 
 
 def test_the_tools_own_folder_is_never_touched(deploy: Deploy) -> None:
-    """Not even if an expired row names an object in it."""
+    """Not even if an expired row names an object in it; nor is it counted among the objects."""
     here = deploy()
     here.push(run="new")
     trash = here.upload(key=f"{here.prefix}/.xcomctl/notes/etl/old/load/11111111-1111-4111-8111-111111111111")
     here.push(run="old", age=40 * DAY, key=trash)
     plan = here.plan(MONTH)
-    assert (doomed(plan), plan.totals["objects_foreign"]) == (set(), 1)
+    assert (doomed(plan), plan.totals["objects_foreign"], plan.totals["objects_scanned"]) == (set(), 0, 1)

@@ -6,9 +6,11 @@ import io
 import itertools
 import json
 import subprocess
+import sys
 import uuid
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -23,6 +25,16 @@ from xcomctl.models import RESERVED_FOLDER
 
 OLD = ("--older-than", "30d")
 """The policy of most scenarios: the rows of `expired` go, all others stay."""
+
+
+_SLEEPER = """
+import sys, time
+from pathlib import Path
+asleep, awake = Path(sys.argv.pop(1)), time.time
+time.time = lambda: awake() + 3600 * asleep.exists()
+from xcomctl.cli.app import main
+main()
+"""
 
 
 class Scene:
@@ -127,10 +139,14 @@ class Scene:
         """Collect at once, without a question; the outcome is JSON."""
         return self.run("gc", *AT_ONCE, "--yes", "-o", "json", *arguments)
 
-    def start(self, verb: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Run a verb in a process of its own, which a test may stop or kill."""
+    def start(self, verb: str, *arguments: str, asleep: Path | None = None) -> subprocess.Popen[bytes]:
+        """Run a verb in a process of its own, which a test may stop or kill.
+
+        Once the file `asleep` is there, an hour has passed on the clock of that process.
+        """
+        command = COMMAND if asleep is None else (sys.executable, "-c", _SLEEPER, str(asleep))
         return subprocess.Popen(
-            [*COMMAND, *verb.split(), *self.options, *arguments],
+            [*command, *verb.split(), *self.options, *arguments],
             cwd=self.command.folder,
             env=self.command.environment(),
             stdin=subprocess.DEVNULL,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -37,23 +39,27 @@ def scene_of_another(scene: Scene) -> Result:
     return Result(process.returncode, out.decode(), err.decode())
 
 
-def test_31_a_holder_that_slept_too_long_is_fenced(scene: Scene) -> None:
+def test_31_a_holder_that_slept_too_long_is_fenced(scene: Scene, tmp_path: Path) -> None:
     """Stopped for an hour (SIGSTOP), its lock taken over, continued: it deletes nothing any more, and says so, exit 5."""
     scene.push()
     first = scene.expired()
     others: list[Result] = []
-    with scene.start(*GC) as sleeper:
+    sleepers: list[subprocess.Popen[bytes]] = []
 
-        def meanwhile() -> None:
-            os.kill(sleeper.pid, signal.SIGSTOP)
-            expire_locks(scene)
-            others.append(scene_of_another(scene))
-            os.kill(sleeper.pid, signal.SIGCONT)
+    def meanwhile() -> None:
+        os.kill(sleepers[0].pid, signal.SIGSTOP)
+        expire_locks(scene)
+        others.append(scene_of_another(scene))
+        (tmp_path / "asleep").touch()
+        os.kill(sleepers[0].pid, signal.SIGCONT)
 
-        # Once, so that what the other one does meanwhile goes on to the store.
-        asleep = only(writes_an_intent, at(meanwhile), times=1)
-        with scene.proxy.with_faults(asleep):
-            _, said = sleeper.communicate(timeout=120)
+    # Once, so that what the other one does meanwhile goes on to the store.
+    with (
+        scene.proxy.with_faults(only(writes_an_intent, at(meanwhile), times=1)),
+        scene.start(*GC, asleep=tmp_path / "asleep") as sleeper,
+    ):
+        sleepers.append(sleeper)
+        _, said = sleeper.communicate(timeout=120)
     assert (others[0].code, scene.present(first)) == (0, [False]), others[0].stderr
     assert (sleeper.returncode, "lock" in said.decode()) == (5, True), said.decode()
     scene.oracle.check()

@@ -124,12 +124,12 @@ def test_a_key_without_a_uuid_is_kept_by_its_whole_text() -> None:
         assert states(inventory) == {kept: "live", gone: "orphaned"}
 
 
-def test_keys_with_dots_and_the_tools_own_folder_are_foreign(inventory: Inventory) -> None:
-    """Segments that programs resolve, and `.xcomctl/`, are never candidates."""
-    keys = [f"prod/etl/../load/{ONE}", f"prod/.xcomctl/trash/x/etl/r1/load/{TWO}"]
-    inventory.add_objects(ROOT, [objects(*keys)])
+def test_keys_with_dots_and_the_tools_own_folder_are_never_candidates(inventory: Inventory) -> None:
+    """Segments that programs resolve are foreign, and `.xcomctl/` is reserved."""
+    dots, own = f"prod/etl/../load/{ONE}", f"prod/.xcomctl/trash/x/etl/r1/load/{TWO}"
+    inventory.add_objects(ROOT, [objects(dots, own)])
     inventory.add_rows([])
-    assert states(inventory) == dict.fromkeys(keys, "foreign")
+    assert states(inventory) == {dots: "foreign", own: "reserved"}
 
 
 def test_an_object_expires_only_with_the_last_row_that_names_it(inventory: Inventory) -> None:

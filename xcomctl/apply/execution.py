@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any
 
 from xcomctl.apply.outcome import Outcome
@@ -20,11 +20,10 @@ from xcomctl.apply.verification import Verification
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import XcomctlError
 from xcomctl.inventory.build import Report, silent
-from xcomctl.metadata.interface import RowTarget
 from xcomctl.models import ObjectAddress
 from xcomctl.operation import Operation
 from xcomctl.pace import MOST_AT_ONCE, Pace
-from xcomctl.plan import Plan
+from xcomctl.plan import Plan, row_target
 from xcomctl.stores.interface import ObjectInfo
 from xcomctl.trash.entries import Discarded
 from xcomctl.trash.intents import DiscardOutcome, Doomed
@@ -104,7 +103,7 @@ class _Execution:
     def delete_rows(self, active_runs: bool) -> None:
         for whole in self._plan.batches("delete_row", _ROWS_PER_TRANSACTION):
             for actions in _bounded(whole, _BYTES_PER_TRANSACTION):
-                targets = [_target(action) for action in actions]
+                targets = [row_target(action) for action in actions]
                 self._outcome.rows.update(self._operation.delete_rows(targets, active_runs=active_runs))
                 self._report("rows deleted", len(actions))
 
@@ -194,16 +193,6 @@ def _bounded(actions: Sequence[dict[str, Any]], most_bytes: int) -> Iterator[lis
         size += action["size"]
     if part:
         yield part
-
-
-def _target(action: dict[str, Any]) -> RowTarget:
-    written_at: datetime | None = action["written_at"]
-    return RowTarget(
-        table=action["source_table"],
-        row_key=action["row_key"],
-        written_at=None if written_at is None else written_at.replace(tzinfo=timezone.utc),
-        digest=action["digest"],
-    )
 
 
 def _object(action: dict[str, Any]) -> ObjectInfo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
@@ -11,10 +10,6 @@ from xcomctl.inventory.build import Report, silent
 from xcomctl.metadata.interface import Source
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.stores.interface import ObjectInfo
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 OBJECTS_PER_CHECK = 10_000
 """Objects that one reading of all rows clears for deletion ..."""
@@ -38,14 +33,8 @@ def still_referenced(
     """
     with Inventory(dialects, roots, search_whole_keys=True, report=report) as inventory:
         outside = {one.address for one in objects if not inventory.contains(one.address)}
-        add_objects(inventory, objects)
+        inventory.add_described(objects)
         return outside | referenced_now(inventory, source, ignore_archives=ignore_archives)
-
-
-def add_objects(inventory: Inventory, objects: Sequence[ObjectInfo]) -> None:
-    """Put objects into an inventory as if they had been listed."""
-    for root in inventory.roots:
-        inventory.add_objects(root, [_batch([one for one in objects if root.contains(one.address)])])
 
 
 def referenced_now(inventory: Inventory, source: Source, *, ignore_archives: bool) -> set[ObjectAddress]:
@@ -54,23 +43,3 @@ def referenced_now(inventory: Inventory, source: Source, *, ignore_archives: boo
         inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
     found = inventory.run("SELECT DISTINCT bucket, key FROM objects JOIN links USING (object_id)")
     return {ObjectAddress(bucket, key) for bucket, key in found}
-
-
-def _batch(objects: Sequence[ObjectInfo]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    from xcomctl.stores.interface import object_schema
-
-    return pa.RecordBatch.from_pylist(
-        [
-            {
-                "bucket": one.address.bucket,
-                "key": one.address.key,
-                "size": one.size,
-                "etag": one.etag,
-                "last_modified": one.last_modified,
-            }
-            for one in objects
-        ],
-        schema=object_schema(),
-    )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timezone
 from types import TracebackType
 
-from xcomctl.apply.references import add_objects, referenced_now
+from xcomctl.apply.references import referenced_now
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.metadata.interface import Source
@@ -48,7 +48,7 @@ class Verification:
         if not trashed:
             return
         self.is_empty = False
-        add_objects(self._inventory, [outcome.info for outcome in trashed])
+        self._inventory.add_described([outcome.info for outcome in trashed])
         self._inventory.sql.executemany(
             "INSERT INTO trashed VALUES (?, ?, ?, false)",
             [

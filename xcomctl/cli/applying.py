@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
-
+from xcomctl.cli.consent import consent
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
-from xcomctl.errors import PartialError, RefusedError, UsageError
+from xcomctl.errors import PartialError, RefusedError
 from xcomctl.units import parse_duration
 
 if TYPE_CHECKING:
@@ -81,22 +80,18 @@ def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool
             f"refused by {', '.join(guard.id for guard in refused)}: {refused[0].cause}; nothing was deleted",
             hint=f"check --db and --store; if this is meant, add {overrule}",
         )
-    if manner.yes:
-        return True
-    # A closed stdin is None.
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(
-            f"nothing was deleted: {plan_summary(plan)} would go, and there is no terminal to ask at",
-            hint="add --yes to delete, or --dry-run to see the plan"
-            if manner.command != "apply"
-            else "add --yes to delete; xcomctl plan show shows the plan",
-        )
-    if style.format != "table":
-        show_plan(plan)
-    if not typer.confirm(f"Delete {plan_summary(plan)}?", err=True):
+    agreed = consent(
+        f"Delete {plan_summary(plan)}?",
+        yes=manner.yes,
+        otherwise=f"nothing was deleted: {plan_summary(plan)} would go",
+        hint="add --yes to delete, or --dry-run to see the plan"
+        if manner.command != "apply"
+        else "add --yes to delete; xcomctl plan show shows the plan",
+        show=None if style.format == "table" else partial(show_plan, plan),
+    )
+    if not agreed:
         talk.note("nothing was deleted")
-        return False
-    return True
+    return agreed
 
 
 def _execute(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xcomctl.cli.policies import read_policy_file
 from xcomctl.cli.scoping import (
     IgnoreArchives,
     UnsafeMinAge,
@@ -160,14 +161,7 @@ class CollectOptions:
 
     def _from_file(self, path: Path) -> tuple[Policy, dict[str, Any]]:
         """The policy, and whatever else of a `Scope` its file sets."""
-        if self.older_than is not None or self.keep_last is not None:
-            raise UsageError(
-                "--policy says what may go, and so do --older-than and --keep-last",
-                hint="write older_than and keep_last into the policy file",
-            )
-        from xcomctl.policy_file import load_policy
-
-        file = load_policy(path)
+        file = read_policy_file(path, self.older_than, self.keep_last)
         members = {
             "policy_digest": file.digest,
             "orphans": file.orphans,

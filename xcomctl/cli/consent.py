@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
 from xcomctl.errors import UsageError
 
 
-def consent(question: str, *, yes: bool, otherwise: str) -> bool:
-    """Whether the user says yes to `question`. `otherwise` says what did not happen where nobody can be asked.
+def consent(
+    question: str,
+    *,
+    yes: bool,
+    otherwise: str,
+    hint: str = "add --yes",
+    show: Callable[[], None] | None = None,
+) -> bool:
+    """Whether the user says yes to `question`, before which `show` shows what it is about.
+
+    `otherwise` says what did not happen where nobody can be asked, `hint` what to type then.
 
     Raises UsageError where there is no terminal and no `--yes`.
     """
@@ -18,5 +28,7 @@ def consent(question: str, *, yes: bool, otherwise: str) -> bool:
         return True
     # A closed stdin is None.
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(f"{otherwise}, and there is no terminal to ask at", hint="add --yes")
+        raise UsageError(f"{otherwise}, and there is no terminal to ask at", hint=hint)
+    if show is not None:
+        show()
     return typer.confirm(question, err=True)

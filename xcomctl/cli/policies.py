@@ -12,6 +12,7 @@ from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     from xcomctl.policy import Policy
+    from xcomctl.policy_file import PolicyFile
 
 
 class DocumentFormat(str, Enum):
@@ -30,6 +31,12 @@ def read_policy(
     if file is None:
         age = None if older_than is None else parse_age("--older-than", older_than)
         return Policy(older_than=age, keep_last=keep_last), None, True
+    loaded = read_policy_file(file, older_than, keep_last)
+    return loaded.policy, loaded.min_age, loaded.orphans is not False
+
+
+def read_policy_file(file: Path, older_than: str | None, keep_last: int | None) -> PolicyFile:
+    """The policy file, if the flags that would say the same are not given. Raises UsageError."""
     if older_than is not None or keep_last is not None:
         raise UsageError(
             "--policy says what may go, and so do --older-than and --keep-last",
@@ -37,5 +44,4 @@ def read_policy(
         )
     from xcomctl.policy_file import load_policy
 
-    loaded = load_policy(file)
-    return loaded.policy, loaded.min_age, loaded.orphans is not False
+    return load_policy(file)

@@ -13,10 +13,11 @@ from xcomctl.units import exact_duration, format_time
 SCHEMA = "xcomctl.explanation/1"
 
 ObjectState = Literal[
-    "live", "expired", "orphaned", "recent", "foreign", "absent", "outside", "unknown", "in_trash"
+    "live", "expired", "orphaned", "recent", "foreign", "reserved", "absent", "outside", "unknown", "in_trash"
 ]
-"""The states of the inventory, and: absent, the store has no such key; outside, no given store reaches it; unknown, it
-could not be asked for; in_trash, it is a copy in the trash, or the object is gone and its copy is there."""
+"""The states of the inventory (reserved: the tool keeps it for itself), and: absent, the store has no such key; outside,
+no given store reaches it; unknown, it could not be asked for; in_trash, it is a copy in the trash, or the object is gone
+and its copy is there."""
 
 
 @dataclass(frozen=True, slots=True)

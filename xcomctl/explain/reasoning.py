@@ -191,6 +191,8 @@ class _Reasoning:
             return replace(
                 told, reason="no backend writes such a key" if ours else "no dialect claims its key"
             )
+        if state == "reserved":
+            return replace(told, reason="xcomctl keeps it for itself")
         return told
 
     def _unlisted(self, address: ObjectAddress) -> ObjectFacts:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from xcomctl.dialects.interface import UNCLAIMABLE
 from xcomctl.inventory.build import Inventory
+from xcomctl.models import RESERVED_FOLDER
 from xcomctl.policy import Policy, glob_pattern
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts of an inventory by state. `bytes_reclaimed` are those of the objects that a plan deletes."""
+    """Counts of an inventory by state, without what the tool keeps for itself.
+
+    `bytes_reclaimed` are those of the objects that a plan deletes.
+    """
 
     rows_scanned: int
     rows_expired: int
@@ -42,6 +47,7 @@ def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: dat
             "cutoff": cutoff.replace(tzinfo=None),
             "scope": None if policy.dag is None else glob_pattern(policy.dag),
             "untouchable": UNCLAIMABLE,
+            "reserved": f"(^|/){re.escape(RESERVED_FOLDER)}",
         },
     )
 
@@ -58,7 +64,7 @@ def totals(inventory: Inventory) -> Totals:
         rows_scanned=count(inventory, "SELECT count(*) FROM rows WHERE NOT archived"),
         rows_expired=count(inventory, "SELECT count(*) FROM expiring_rows"),
         rows_dangling=count(inventory, "SELECT count(DISTINCT row_id) FROM dangling_rows"),
-        objects_scanned=count(inventory, "SELECT count(*) FROM objects"),
+        objects_scanned=count(inventory, "SELECT count(*) FROM object_states WHERE state <> 'reserved'"),
         objects_live=states.get("live", 0),
         objects_expired=states.get("expired", 0),
         objects_orphaned=states.get("orphaned", 0),

@@ -1,5 +1,6 @@
 -- The state of every object, from the rows that keep it. Parameters: $cutoff, $scope (pattern of the DAG, or NULL),
--- $untouchable (pattern of keys that are never candidates, whatever names them). What a pin of the policy keeps is live
+-- $untouchable (pattern of keys that are never candidates, whatever names them), $reserved (pattern of what the tool
+-- keeps for itself: nobody's object). What a pin of the policy keeps is live
 -- as well (`pinned_objects`).
 
 CREATE OR REPLACE TABLE object_states AS
@@ -16,6 +17,7 @@ SELECT
     o.object_id,
     CASE
         WHEN k.kept OR p.object_id IS NOT NULL THEN 'live'
+        WHEN regexp_matches(o.key, $reserved) THEN 'reserved'
         WHEN regexp_matches(o.key, $untouchable) THEN 'foreign'
         WHEN k.object_id IS NOT NULL AND (k.named OR o.dialect IS NOT NULL) THEN
             CASE

@@ -63,8 +63,8 @@ class Step:
 
 
 def new_operation_id(now: datetime) -> str:
-    """A new id, which sorts by time: `20261122T142831Z-1a2b3c4d`."""
-    return f"{now.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    """A new id, which sorts by time: `20261122T142831Z-1a2b3c4d`, the microseconds and then three digits by chance."""
+    return f"{now.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}-{now.microsecond:05x}{secrets.randbelow(4096):03x}"
 
 
 def home_of(roots: Sequence[Root]) -> Root:

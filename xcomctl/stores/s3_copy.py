@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from xcomctl.errors import XcomctlError
+from xcomctl.errors import StoreError, XcomctlError
 from xcomctl.models import ObjectAddress
 from xcomctl.stores.interface import Copy, CopyOutcome, ObjectInfo
 from xcomctl.stores.s3_delete import as_judged
@@ -52,7 +52,11 @@ Head = Callable[[ObjectAddress], "HeadObjectOutputTypeDef | None"]
 
 
 def info_of(address: ObjectAddress, head: HeadObjectOutputTypeDef) -> ObjectInfo:
-    """The object as its headers describe it."""
+    """The object as its headers describe it. Raises StoreError where they do not."""
+    if "ETag" not in head:
+        raise StoreError(
+            f"the store tells no ETag of {address.uri}", hint="check --endpoint-url, and the proxy before it"
+        )
     return ObjectInfo(address, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
 
 

@@ -45,6 +45,9 @@ def read_ledger(store: Store, ledger: ObjectAddress) -> list[Discarded]:
     except NotFoundError:
         return []
     try:
+        if not packed:
+            # Nothing at all is no gzip, whatever the library thinks of it.
+            raise ValueError
         return [_entry(ledger, json.loads(line)) for line in gzip.decompress(packed).splitlines()]
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         raise UnreadableError(
