@@ -168,7 +168,9 @@ def test_a_damaged_journal_is_named_and_the_others_are_told(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", gzip.compress(b"{}\n{"), gzip.compress(b"[]\n"), gzip.compress(b"x")[:-3]]
+    "body",
+    [b"", b"{}", gzip.compress(b"{}\n{"), gzip.compress(b"[]\n"), gzip.compress(b"x")[:-3]],
+    ids=["empty", "plain", "cut line", "no object", "cut gzip"],
 )
 def test_a_damaged_step_is_named(body: bytes, bench: Bench) -> None:
     """A step that cannot be read whole is an error, never a shorter step."""
