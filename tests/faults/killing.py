@@ -172,10 +172,11 @@ def furnish(scene: Scene) -> Furniture:
 
 
 def finish_operation(scene: Scene) -> None:
-    """Collect once more, when the lock of the one that was killed has run out: afterwards the journal balances."""
+    """Collect once more, when the lock of the one that was killed has run out: afterwards the journal balances.
+
+    Also where there is nothing left to collect.
+    """
     expire_locks(scene)
-    # Where there is nothing to collect there is no operation, and nothing is settled.
-    scene.upload(run="another")
     done = scene.gc(*OLD)
     assert done.code == 0, done.stderr
     assert unbalanced(scene) == []

@@ -46,6 +46,8 @@ class Figures:
     moments: int = 0
     steps: int = 0
     seconds: float = 0.0
+    done: dict[str, int] = field(default_factory=dict)
+    """What the machines did, by name."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -79,7 +81,7 @@ def machines(server: SeaweedFS, command: Command, steps: int, figures: Figures, 
     """Run the state machine until it made so many steps."""
     numbers = itertools.count()
     bucket = new_bucket(server)
-    begun = World.steps
+    begun = World.counts["steps"]
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="xcomctl-soak-")))
 
@@ -90,12 +92,12 @@ def machines(server: SeaweedFS, command: Command, steps: int, figures: Figures, 
             scene = opened_scene(opened, here, command)
             if versioned:
                 scene.keep_versions()
-            tell(f"steps {World.steps - begun}/{steps}{' versioned' if versioned else ''}")
+            tell(f"steps {World.counts['steps'] - begun}/{steps}{' versioned' if versioned else ''}")
             return scene
 
         world = type("World", (World,), {"make": staticmethod(make), "folder": folder})
-        while World.steps - begun < steps and not figures.failures:
-            wanted = max(1, (steps - (World.steps - begun)) // STEPS_OF_A_MACHINE)
+        while World.counts["steps"] - begun < steps and not figures.failures:
+            wanted = max(1, (steps - (World.counts["steps"] - begun)) // STEPS_OF_A_MACHINE)
             try:
                 run_state_machine_as_test(
                     cast("Any", world),
@@ -110,7 +112,7 @@ def machines(server: SeaweedFS, command: Command, steps: int, figures: Figures, 
                 )
             except Exception:
                 figures.failures.append(traceback.format_exc())
-    figures.steps += World.steps - begun
+    figures.steps += World.counts["steps"] - begun
 
 
 def tell(text: str) -> None:
@@ -135,10 +137,12 @@ def main() -> int:
         for versioned in (False, True):
             if options.steps and not figures.failures:
                 machines(server, command, options.steps // 2, figures, versioned=versioned)
+    figures.done = dict(sorted(World.counts.items()))
     figures.seconds = round(time.monotonic() - begun, 1)
     sys.stderr.write("\n")
-    for name, value in asdict(figures).items():
-        sys.stderr.write(f"{name:<12} {value if name != 'failures' else len(value)}\n")
+    table = {**asdict(figures), **figures.done, "failures": len(figures.failures)}
+    for name in (name for name in table if name != "done"):
+        sys.stderr.write(f"{name:<32} {table[name]:>9}\n")
     sys.stdout.write(json.dumps(asdict(figures), indent=2) + "\n")
     return 1 if figures.failures else 0
 

@@ -9,6 +9,7 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.faults.oracle import objects_as_stored
 from tests.faults.scene import OLD, Scene, outcome
+from tests.services.fault_proxy import error, is_deletion, only
 
 
 def versions(scene: Scene, key: str) -> tuple[int, int]:
@@ -72,8 +73,6 @@ def test_37_a_locked_version_is_never_forced(make_scene: MakeScene) -> None:
     scene.push()
     key = scene.upload()
     assert scene.gc().code == 0
-    from tests.services.fault_proxy import error, is_deletion, only
-
     with scene.proxy.with_faults(
         only(
             lambda asked: is_deletion(asked) and ("versionId" in asked.query or b"<VersionId>" in asked.body),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -16,6 +17,7 @@ from xcomctl.units import parse_duration
 if TYPE_CHECKING:
     from xcomctl.cli.interruption import Interruption
     from xcomctl.cli.progress import Talk
+    from xcomctl.operation import Operation
     from xcomctl.plan import Plan
     from xcomctl.render.columns import OutputStyle
     from xcomctl.wiring import Session
@@ -55,6 +57,7 @@ def carry_out(
     if not manner.dry_run and plan.is_empty:
         from xcomctl.apply import Outcome
 
+        _settle(plan, session, manner, talk)
         talk.note(_NOTHING.get(manner.command, "nothing to collect"))
         if style.format != "table":
             emit_outcome(plan, Outcome(), style)
@@ -94,6 +97,40 @@ def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool
     return agreed
 
 
+def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
+    """Where an operation was killed, find out what became of it, although there is nothing to do by now."""
+    from xcomctl.freshness import roots_of
+    from xcomctl.journal import unfinished
+
+    roots = roots_of(plan)
+    if not roots:
+        return
+    # Nobody can settle what is damaged; `xcomctl log` tells of it.
+    left_open = unfinished(session.store, roots, on_damage=lambda _: None)
+    database = session.source.identity()
+    if any(operation.database == database for operation in left_open):
+        with stages(talk), _begun(plan, session, manner):
+            pass
+
+
+def _begun(plan: Plan, session: Session, manner: Manner) -> AbstractContextManager[Operation]:
+    """An operation for the plan; entering it settles what earlier ones left open."""
+    from xcomctl.freshness import roots_of
+    from xcomctl.operation import Operation
+
+    roots = roots_of(plan)
+    return Operation.begin(
+        session.source,
+        session.store if roots else None,
+        roots,
+        command=manner.command,
+        plan_id=plan.plan_id,
+        actor=session.configuration.actor(),
+        now=datetime.now(timezone.utc),
+        trash_keep=parse_duration(plan.scope["trash_keep"]),
+    )
+
+
 def _execute(
     plan: Plan,
     session: Session,
@@ -104,26 +141,14 @@ def _execute(
     interruption: Interruption,
 ) -> None:
     from xcomctl.apply import Outcome, apply_plan
-    from xcomctl.freshness import roots_of
-    from xcomctl.operation import Operation
 
-    roots = roots_of(plan)
     if plan.scope.get("backup_to"):
         _back_up(plan, session, plan.scope["backup_to"], talk)
     outcome = Outcome()
     begun: Operation | None = None
     try:
         with (
-            Operation.begin(
-                session.source,
-                session.store if roots else None,
-                roots,
-                command=manner.command,
-                plan_id=plan.plan_id,
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-                trash_keep=parse_duration(plan.scope["trash_keep"]),
-            ) as operation,
+            _begun(plan, session, manner) as operation,
             stages(talk, totals=_totals(plan)) as report,
         ):
             begun = operation

@@ -123,6 +123,8 @@ class Operation:
                     with suppress(XcomctlError):
                         journal.end(operation.summary, error)
                 raise
+            # Whoever took the lock meanwhile has settled what we did, and written the end.
+            operation.fence()
             journal.end(operation.summary)
 
     @property
