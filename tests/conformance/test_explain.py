@@ -138,7 +138,7 @@ def test_objects_that_no_row_keeps(there: Deployment) -> None:
     found = explained(there, f"s3://{there.bucket}/{young}")
     assert soon(found.not_before, DAY / 2, there)
     assert about_object(there, foreign) == ("foreign", "no dialect claims its key", 0, None, False)
-    assert about_object(there, reserved) == ("foreign", "no backend writes such a key", 0, None, False)
+    assert about_object(there, reserved) == ("reserved", "xcomctl keeps it for itself", 0, None, False)
 
 
 def test_an_object_is_kept_by_all_its_rows(there: Deployment) -> None:

@@ -12,13 +12,13 @@ from xcomctl.guards import GUARD_IDS
 
 OF_OTHER_PROGRAMS = {
     "--bucket",
-    "--lifecycle-configuration",
+    "--kill-points",
     "--query",
     "--skip-archive",
+    "--steps",
     "--tables",
-    "--versioning-configuration",
 }
-"""Options in the pages that are not xcomctl's: those of the AWS tools and of `airflow db clean`."""
+"""Options in the pages that are not xcomctl's: those of the AWS tools, of `airflow db clean` and of the tests' own commands."""
 
 
 def text_of(page: Path) -> str:

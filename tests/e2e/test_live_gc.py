@@ -145,4 +145,5 @@ def test_nothing_that_airflow_needs_goes(live: Live, tmp_path: Path) -> None:
     assert json.loads(live.xcomctl("fsck", *now, "-o", "json"))["findings"] == []
     for row in json.loads(live.xcomctl("ls", "--limit", "0", "-o", "json")):
         live.xcomctl("show", row["id"], "-o", "json")
-    live.xcomctl("restore", backup, "--dry-run")
+    # What tasks have pushed again since, and only that, has another value by now: done in part.
+    live.xcomctl("restore", backup, "--dry-run", expected=(0, 3))
