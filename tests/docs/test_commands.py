@@ -18,7 +18,7 @@ OF_OTHER_PROGRAMS = {
     "--steps",
     "--tables",
 }
-"""Options in the pages that are not xcomctl's: those of the AWS tools, of `airflow db clean` and of the tests' own commands."""
+"""Options in the pages that are not xcomctl's: of the AWS tools, of `airflow db clean`, of the tests' own commands."""
 
 
 def text_of(page: Path) -> str:
