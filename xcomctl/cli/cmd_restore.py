@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xcomctl.cli.cmd_backup import BackupPlace, DocumentFormat, DocumentOutput, emit_document
+from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions, with_options
 from xcomctl.cli.stages import stages
@@ -79,7 +79,7 @@ def restore(
                 document = preview.document(manifest, dry_run=True)
                 emit_document(document, restore_lines(preview, dry_run=True), output)
                 raise typer.Exit(3 if preview.failed else 0)
-            if not _consent(preview, voice):
+            if not _agreed(preview, voice):
                 return
         result = _carry_out(session, shelf, manifest, chosen, root, voice, interruption)
         emit_document(result.document(manifest, dry_run=False), restore_lines(result, dry_run=False), output)
@@ -112,23 +112,25 @@ def _preview(
     return result
 
 
-def _consent(preview: RestoreResult, talk: Talk) -> bool:
+def _agreed(preview: RestoreResult, talk: Talk) -> bool:
     """Whether to go on. Raises UsageError where nobody can be asked."""
     from xcomctl.render.backups import restore_lines, restore_summary
 
+    def show() -> None:
+        for line in restore_lines(preview, dry_run=True):
+            typer.echo(line, err=True)
+
     summary = restore_summary(preview.rows, preview.objects, preview.bytes_restored)
-    # A closed stdin is None.
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(
-            f"nothing was restored: {summary} would come back, and there is no terminal to ask at",
-            hint="add --yes to restore, or --dry-run to see more",
-        )
-    for line in restore_lines(preview, dry_run=True):
-        typer.echo(line, err=True)
-    if not typer.confirm(f"Restore {summary}?", err=True):
+    agreed = consent(
+        f"Restore {summary}?",
+        yes=False,
+        otherwise=f"nothing was restored: {summary} would come back",
+        hint="add --yes to restore, or --dry-run to see more",
+        show=show,
+    )
+    if not agreed:
         talk.note("nothing was restored")
-        return False
-    return True
+    return agreed
 
 
 def _carry_out(
