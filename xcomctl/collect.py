@@ -14,16 +14,21 @@ from xcomctl.dialects.interface import Dialects
 from xcomctl.guards import DEFAULT_MAX_SHARE, judge
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
+from xcomctl.inventory.candidates import confirm_candidates
 from xcomctl.inventory.classify import classify, count, totals
 from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.inventory.matches import require_matches
+from xcomctl.inventory.matches import require_dags, require_matches
+from xcomctl.inventory.resources import Resources
 from xcomctl.mark import DEFAULT_MIN_AGE, Mark, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.owner import Owner, read_owner
-from xcomctl.plan import ACTION_KINDS, Basis, Plan, action_schema
+from xcomctl.plan import ACTION_KINDS, Basis, ListingBasis, Plan, action_schema
 from xcomctl.policy import Policy
+from xcomctl.shards import Shard
+from xcomctl.share import Share
 from xcomctl.stores.interface import Store
+from xcomctl.stores.stored_listing import StoredListing
 from xcomctl.trash.planning import trash_actions
 from xcomctl.units import exact_duration
 
@@ -54,6 +59,8 @@ class Scope:
     trash_keep: timedelta = DEFAULT_TRASH_KEEP
     backup_to: str | None = None
     """Where rows that go are backed up before, with their objects: `s3://bucket/prefix` or a folder."""
+    shard: Shard | None = None
+    """The share of DAGs and objects that is looked at; None is all of it."""
 
     def document(self) -> dict[str, Any]:
         """The scope as JSON types."""
@@ -69,6 +76,7 @@ class Scope:
             "max_share": self.max_share,
             "trash_keep": exact_duration(self.trash_keep),
             "backup_to": self.backup_to,
+            "shard": None if self.shard is None else str(self.shard),
         }
 
 
@@ -81,13 +89,21 @@ def plan_collection(
     now: datetime,
     endpoint: str | None = None,
     accepted: Sequence[str] = (),
+    listing: StoredListing | None = None,
+    resources: Resources | None = None,
     report: Report = silent,
 ) -> Plan:
     """Compute what `gc` would do. `endpoint` is that of the store, None for AWS.
 
+    With `listing` the store is asked for the candidates only, and not listed. Of a shard only the actions of its share
+    are planned: those of all shards are the actions of one plan without shards.
+
     Raises UsageError, RefusedError, SourceError, StoreError; never changes anything.
     """
-    with Inventory(dialects, scope.roots, report=report) as inventory:
+    share = None
+    if scope.shard is not None:
+        share = Share(scope.shard, scope.policy, dialects, with_trash=True, resources=resources)
+    with Inventory(dialects, scope.roots, resources=resources, report=report) as inventory:
         owners = read_owners(store, inventory.roots)
         mark, known_dags = fill(
             inventory,
@@ -95,17 +111,33 @@ def plan_collection(
             store,
             min_age=scope.min_age,
             ignore_archives=scope.ignore_archives,
+            listing=listing,
+            share=share,
             report=report,
         )
-        require_matches(inventory, scope.policy, known_dags, now=mark.database_at)
+        if share is None:
+            require_matches(inventory, scope.policy, known_dags, now=mark.database_at)
+        else:
+            require_dags(inventory, scope.policy, known_dags | mark.elsewhere.names)
         classify(inventory, scope.policy, now=mark.database_at, cutoff=mark.cutoff)
-        confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
+        if listing is not None and store is not None:
+            confirm_candidates(inventory, store, orphans=scope.orphans, cutoff=mark.cutoff, report=report)
         actions = planned_actions(inventory, orphans=scope.orphans)
         if store is not None and mark.store_at is not None:
-            trash = trash_actions(inventory, store, keep=scope.trash_keep, now=mark.store_at)
+            trash = trash_actions(
+                inventory,
+                store,
+                keep=scope.trash_keep,
+                now=mark.store_at,
+                listed_before=listing is not None,
+            )
             actions = in_order(actions, trash)
+        if share is not None:
+            actions = share.own(inventory, actions)
+            share.settle(inventory)
+        confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
         counted = totals(inventory)
-        basis = basis_of(source, mark, endpoint=endpoint, policy_digest=scope.policy_digest)
+        basis = basis_of(source, mark, endpoint=endpoint, policy_digest=scope.policy_digest, listing=listing)
         guards = judge(
             inventory,
             mark,
@@ -135,7 +167,14 @@ def read_owners(store: Store | None, roots: Sequence[Root]) -> list[Owner]:
     return [owner for owner in found if owner is not None]
 
 
-def basis_of(source: Source, mark: Mark, *, endpoint: str | None, policy_digest: str | None = None) -> Basis:
+def basis_of(
+    source: Source,
+    mark: Mark,
+    *,
+    endpoint: str | None,
+    policy_digest: str | None = None,
+    listing: StoredListing | None = None,
+) -> Basis:
     """What a plan is made from. Raises SourceError."""
     return Basis(
         database=source.identity(),
@@ -145,6 +184,7 @@ def basis_of(source: Source, mark: Mark, *, endpoint: str | None, policy_digest:
         cutoff=mark.cutoff,
         policy_digest=policy_digest,
         tool_version=__version__,
+        inventory=None if listing is None else ListingBasis(listing.uri, listing.taken_at),
     )
 
 

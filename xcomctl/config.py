@@ -18,11 +18,16 @@ from xcomctl.config_file import ConfigFile, Section, read_config_file
 from xcomctl.errors import UsageError
 from xcomctl.masking import mask_url
 from xcomctl.models import Root
+from xcomctl.units import parse_size
 
 if TYPE_CHECKING:
     from xcomctl.dialects.configured import DialectRule
+    from xcomctl.inventory.resources import Resources
 
 T_co = TypeVar("T_co", covariant=True)
+
+_LEAST_MEMORY = 64 << 20
+_MOST_THREADS = 256
 
 _HINT_DATABASE = "xcomctl ls --db postgresql://user@host/airflow, or set XCOMCTL_DB"
 
@@ -39,6 +44,9 @@ class Flags:
     endpoint_url: str | None = None
     region: str | None = None
     aws_profile: str | None = None
+    memory: str | None = None
+    threads: str | None = None
+    tmp: str | None = None
 
     def load(self) -> Configuration:
         """These flags over the environment of the process and the configuration file."""
@@ -116,6 +124,59 @@ class Configuration:
         """Profile of the AWS configuration; None leaves it to boto3."""
         return self._optional("aws_profile")
 
+    def memory(self) -> Setting[int]:
+        """Bytes that an inventory may hold before it spills to disk. Raises UsageError for a bad or too small size."""
+        given = self._own("memory")
+        if given is None:
+            from xcomctl.inventory.resources import DEFAULT_MEMORY
+
+            return Setting(DEFAULT_MEMORY, "default")
+        try:
+            memory = parse_size(given.value)
+        except UsageError as error:
+            raise UsageError(f"{error} ({given.origin})", hint="--memory 1GiB") from None
+        if memory < _LEAST_MEMORY:
+            raise UsageError(
+                f"memory of {given.value} ({given.origin}) is less than an inventory needs",
+                hint=f"at least --memory {_LEAST_MEMORY >> 20}MiB",
+            )
+        return Setting(memory, given.origin)
+
+    def threads(self) -> Setting[int | None]:
+        """Threads that judge an inventory; None is one per core. Raises UsageError for what is no such number."""
+        given = self._own("threads")
+        if given is None:
+            return Setting(None, "default")
+        if not re.fullmatch(r"[0-9]{1,4}", given.value) or not 1 <= int(given.value) <= _MOST_THREADS:
+            raise UsageError(
+                f"threads {given.value!r} ({given.origin}) is not a number from 1 to {_MOST_THREADS}",
+                hint="--threads 4",
+            )
+        return Setting(int(given.value), given.origin)
+
+    def tmp(self) -> Setting[Path | None]:
+        """Folder to which an inventory spills; None is the system's. Raises UsageError for one that does not take files."""
+        given = self._own("tmp")
+        if given is None:
+            return Setting(None, "default")
+        folder = Path(given.value).expanduser()
+        if not folder.is_dir():
+            raise UsageError(
+                f"{given.value} ({given.origin}) is not a folder", hint=f"mkdir -p {given.value}"
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UsageError(
+                f"{given.value} ({given.origin}) takes no files from you",
+                hint="name another folder with --tmp",
+            )
+        return Setting(folder, given.origin)
+
+    def resources(self) -> Resources:
+        """The three above, as an inventory takes them. Raises UsageError."""
+        from xcomctl.inventory.resources import Resources
+
+        return Resources(memory=self.memory().value, threads=self.threads().value, tmp=self.tmp().value)
+
     def profile(self) -> Setting[str | None]:
         """Name of the profile in use. Raises UsageError if the configuration file has none of that name."""
         setting: Setting[str]
@@ -182,8 +243,9 @@ class Configuration:
         if value := self._environ.get(variable):
             return Setting(value, variable)
         for section, origin in self._sections():
-            if value := getattr(section, name):
-                return Setting(value, origin)
+            value = getattr(section, name)
+            if value is not None and value != "":
+                return Setting(str(value), origin)
         return None
 
     def _of_store(self, name: str) -> Setting[str | None]:

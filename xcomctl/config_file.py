@@ -31,6 +31,9 @@ class Section:
     endpoint_url: str | None = None
     region: str | None = None
     aws_profile: str | None = None
+    memory: str | None = None
+    threads: int | None = None
+    tmp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,10 @@ class RefusedError(XcomctlError):
     exit_code = 5
 
 
+class LockedError(RefusedError):
+    """Somebody else is at work on the root, and will be done at some time; exit 5."""
+
+
 class SourceError(XcomctlError):
     """The metadata database is out of reach, or is not understood; exit 6."""
 

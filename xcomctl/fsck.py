@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from importlib import resources
+from importlib import resources as files
 from typing import Any
 
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
+from xcomctl.inventory.candidates import confirm_candidates
 from xcomctl.inventory.classify import Totals, classify, totals
 from xcomctl.inventory.dangling import confirm_dangling
+from xcomctl.inventory.resources import Resources
 from xcomctl.mark import DEFAULT_MIN_AGE, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.policy import Policy
+from xcomctl.shards import Shard
+from xcomctl.share import Share
 from xcomctl.stores.interface import Store
+from xcomctl.stores.stored_listing import StoredListing
 from xcomctl.units import format_time
 
 KINDS = ("orphaned", "dangling", "unresolved", "foreign")
@@ -84,15 +89,34 @@ def check(
     now: datetime,
     min_age: timedelta = DEFAULT_MIN_AGE,
     ignore_archives: bool = False,
+    listing: StoredListing | None = None,
+    shard: Shard | None = None,
+    resources: Resources | None = None,
     report: Report = silent,
 ) -> Iterator[Check]:
-    """Join rows and objects and find what does not fit. Raises SourceError, StoreError if either side is not whole."""
-    with Inventory(dialects, roots, report=report) as inventory:
+    """Join rows and objects and find what does not fit. Raises SourceError, StoreError if either side is not whole.
+
+    With `listing` the store is asked only for what it makes look orphaned or dangling, and not listed. With `shard`
+    only that share is checked: the shares together find what one check finds.
+    """
+    share = None if shard is None else Share(shard, Policy(), dialects, with_trash=False, resources=resources)
+    with Inventory(dialects, roots, resources=resources, report=report) as inventory:
         mark, _ = fill(
-            inventory, source, store, min_age=min_age, ignore_archives=ignore_archives, report=report
+            inventory,
+            source,
+            store,
+            min_age=min_age,
+            ignore_archives=ignore_archives,
+            listing=listing,
+            share=share,
+            report=report,
         )
         classify(inventory, Policy(), now=mark.database_at, cutoff=mark.cutoff)
+        if listing is not None and store is not None:
+            confirm_candidates(inventory, store, orphans=True, cutoff=mark.cutoff, report=report)
+        if share is not None:
+            share.settle(inventory)
         confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
-        query = resources.files("xcomctl.inventory").joinpath("findings.sql").read_text(encoding="utf-8")
+        query = files.files("xcomctl.inventory").joinpath("findings.sql").read_text(encoding="utf-8")
         inventory.run(query)
         yield Check(inventory, now)

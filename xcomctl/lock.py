@@ -8,6 +8,7 @@ the store's clock. Whoever takes an expired lock changes its etag, so that the o
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 import uuid
@@ -17,7 +18,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 
-from xcomctl.errors import ConflictError, NotFoundError, RefusedError, SourceError, XcomctlError
+from xcomctl.errors import (
+    ConflictError,
+    LockedError,
+    NotFoundError,
+    RefusedError,
+    SourceError,
+    XcomctlError,
+)
 from xcomctl.metadata.interface import Source
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
 from xcomctl.stores.documents import damaged, decode, encode, time_of
@@ -26,6 +34,9 @@ from xcomctl.units import format_time
 
 _SCHEMA = "xcomctl.lock/1"
 _ATTEMPTS = 5
+
+_ASKED_AGAIN_AFTER = (1.0, 3.0)
+"""Seconds between two questions for a lock that somebody else holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,21 @@ def read_holder(store: Store, root: Root) -> tuple[Holder, ObjectInfo] | None:
     return holder, info
 
 
+def _silent(cause: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a lock that somebody else holds is waited for, and who is told, once, that it is."""
+
+    wait: timedelta
+    tell: Callable[[str], None] = _silent
+
+
+AT_ONCE = Patience(timedelta(0))
+
+
 class Lock:
     """A lock that is held: a context manager that lets go of it at the end.
 
@@ -95,11 +121,31 @@ class Lock:
         operation_id: str,
         ttl: timedelta = timedelta(minutes=5),
         source: Source | None = None,
+        patience: Patience = AT_ONCE,
     ) -> Lock:
         """Take the lock of a root, also one whose time is over. `source` takes its place where the store has no locks.
 
-        Raises RefusedError where somebody else holds it, or where neither side can lock; SourceError, StoreError.
+        Raises LockedError where somebody else holds it for longer than `patience` lasts, RefusedError where neither side
+        can lock; SourceError, StoreError.
         """
+        began, told = time.monotonic(), False
+        while True:
+            try:
+                return cls._acquire_now(store, root, holder, operation_id, ttl, source)
+            except LockedError as error:
+                left = patience.wait.total_seconds() - (time.monotonic() - began)
+                if left <= 0:
+                    raise
+                if not told:
+                    patience.tell(str(error))
+                    told = True
+            # Several that wait for the same one do not ask in step.
+            time.sleep(min(left, random.uniform(*_ASKED_AGAIN_AFTER)))  # noqa: S311 - no secret
+
+    @classmethod
+    def _acquire_now(
+        cls, store: Store, root: Root, holder: str, operation_id: str, ttl: timedelta, source: Source | None
+    ) -> Lock:
         if store.capabilities(root).conditional_put:
             held = _StoreLock(store, root, holder, operation_id, ttl)
             held.acquire()
@@ -171,7 +217,7 @@ class _StoreLock:
                 self._renewal = threading.Thread(target=self._keep_renewing, name="xcomctl-lock", daemon=True)
                 self._renewal.start()
             return
-        raise RefusedError(
+        raise LockedError(
             f"{self._root.uri} is being locked by several others at once", hint="try again in a while"
         )
 
@@ -254,8 +300,8 @@ class _Instant:
         return timedelta(seconds=max(now.monotonic - self.monotonic, now.wall - self.wall))
 
 
-def _held_by(root: Root, holder: Holder) -> RefusedError:
-    return RefusedError(
+def _held_by(root: Root, holder: Holder) -> LockedError:
+    return LockedError(
         f"{root.uri} is locked by {holder.holder} (process {holder.pid}) for operation {holder.operation_id},"
         f" since {format_time(holder.acquired_at)}, until {format_time(holder.expires_at)} at least",
         hint="wait until that is done; if its process is dead, the lock ends by itself at"

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.metadata.interface import Snapshot, Source
+from xcomctl.share import NOWHERE, Elsewhere, Share
 from xcomctl.stores.interface import Store
+from xcomctl.stores.stored_listing import StoredListing, objects_below
 
 LEAST_MIN_AGE = timedelta(hours=1)
 """A grace period below this needs the user's word that no task is running."""
@@ -29,6 +31,15 @@ class Mark:
     """How long a transaction has been open whose rows are not seen."""
     newest_run: int | None = None
     """The highest number that any DAG run has."""
+    elsewhere: Elsewhere = NOWHERE
+    """What a share saw of the others."""
+    listed_at: datetime | None = None
+    """When a stored listing was taken, by the clock of the store; None where the stores were listed anew."""
+
+    @property
+    def objects_at(self) -> datetime | None:
+        """What was written until then, by the clock of the store, is among the objects; None without a store."""
+        return self.listed_at or self.store_at
 
 
 def fill(
@@ -38,9 +49,14 @@ def fill(
     *,
     min_age: timedelta,
     ignore_archives: bool,
+    listing: StoredListing | None = None,
+    share: Share | None = None,
     report: Report = silent,
 ) -> tuple[Mark, set[str]]:
     """List every root to its end, then read all rows in one snapshot. Returns the clocks and the known DAGs.
+
+    A `listing` that was taken before stands for listing the roots; the cutoff is that much earlier.
+    With a `share` only what is of it is listed and read, and what it borrows.
 
     Raises StoreError or SourceError if either side does not come whole.
     """
@@ -50,12 +66,22 @@ def fill(
         assert store is not None, "roots need a store"  # noqa: S101 - a caller's mistake, not a user's
         began_at = store.now(root.bucket)
         store_at = began_at if store_at is None else min(store_at, began_at)
-        inventory.add_objects(root, store.batches(root))
+        batches = None if listing is None else objects_below(root, listing, store)
+        if share is not None:
+            batches = share.objects(store, root, batches)
+        inventory.add_objects(root, store.batches(root) if batches is None else batches)
+    listed_at = None
+    if listing is not None and store_at is not None:
+        listed_at = min(listing.taken_at, store_at)
     with source.snapshot() as snapshot:
         skew = timedelta(0)
         if store is not None and inventory.roots:
             skew = abs(store.now(inventory.roots[0].bucket) - snapshot.taken_at)
-        inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
+        elsewhere = NOWHERE
+        if share is None:
+            inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
+        else:
+            elsewhere = share.read(inventory, snapshot, store, include_archives=not ignore_archives)
         known = snapshot.dag_ids()
         open_for = _uncommitted_for(snapshot)
         mark = Mark(
@@ -63,9 +89,11 @@ def fill(
             database_at=snapshot.taken_at,
             skew=skew,
             replica=snapshot.is_replica,
-            cutoff=(store_at or snapshot.taken_at) - min_age - open_for,
+            cutoff=(listed_at or store_at or snapshot.taken_at) - min_age - open_for,
             open_for=open_for,
             newest_run=snapshot.newest_run(),
+            elsewhere=elsewhere,
+            listed_at=listed_at,
         )
     return mark, known
 

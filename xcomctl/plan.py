@@ -83,6 +83,18 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class ListingBasis:
+    """The listing of a plan for which the stores were not listed anew: where it lies, and when it was begun."""
+
+    uri: str
+    created_at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON types."""
+        return {"uri": self.uri, "created_at": format_time(self.created_at)}
+
+
+@dataclass(frozen=True, slots=True)
 class Basis:
     """What a plan was made from: one that is applied later must find the same."""
 
@@ -98,6 +110,8 @@ class Basis:
     policy_digest: str | None
     """Of the policy file, if there was one."""
     tool_version: str
+    inventory: ListingBasis | None = None
+    """The S3 Inventory from which the objects come; None where the stores were listed."""
 
     def document(self) -> dict[str, Any]:
         """The basis as JSON types."""
@@ -108,11 +122,13 @@ class Basis:
             "cutoff": format_time(self.cutoff),
             "policy_digest": self.policy_digest,
             "tool_version": self.tool_version,
+            "inventory": None if self.inventory is None else self.inventory.document(),
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Basis:
         """Read what `document` wrote. Raises KeyError, TypeError, ValueError for anything else."""
+        inventory = document["inventory"]
         return cls(
             database=document["database"]["identity"],
             database_label=document["database"]["label"],
@@ -121,6 +137,9 @@ class Basis:
             cutoff=_time_of(document["cutoff"]),
             policy_digest=document["policy_digest"],
             tool_version=document["tool_version"],
+            inventory=None
+            if inventory is None
+            else ListingBasis(inventory["uri"], _time_of(inventory["created_at"])),
         )
 
 

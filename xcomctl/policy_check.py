@@ -9,6 +9,7 @@ from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.matches import require_matches
+from xcomctl.inventory.resources import Resources
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.policy import Policy, Rule
@@ -32,13 +33,19 @@ class PolicyMatches:
 
 
 def match_policy(
-    source: Source, dialects: Dialects, roots: Sequence[Root], policy: Policy, *, report: Report = silent
+    source: Source,
+    dialects: Dialects,
+    roots: Sequence[Root],
+    policy: Policy,
+    *,
+    resources: Resources | None = None,
+    report: Report = silent,
 ) -> PolicyMatches:
     """Judge all rows by a policy. `roots` say which references can be followed; their objects are not looked at.
 
     Raises UsageError for a glob that matches nothing, SourceError.
     """
-    with Inventory(dialects, roots, report=report) as inventory:
+    with Inventory(dialects, roots, resources=resources, report=report) as inventory:
         with source.snapshot() as snapshot:
             now = snapshot.taken_at
             inventory.add_rows(snapshot.batches())

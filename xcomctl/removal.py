@@ -15,6 +15,7 @@ from xcomctl.guards import judge_surroundings
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.classify import count
+from xcomctl.inventory.resources import Resources
 from xcomctl.mark import DEFAULT_MIN_AGE, Mark
 from xcomctl.metadata.interface import Source
 from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress, Root, Row, digest_of
@@ -56,6 +57,7 @@ def plan_removal(
     now: datetime,
     endpoint: str | None = None,
     accepted: Sequence[str] = (),
+    resources: Resources | None = None,
     report: Report = silent,
 ) -> Plan:
     """Compute what removing `rows` would do. Other rows keep their objects, as they do from a collection.
@@ -63,7 +65,9 @@ def plan_removal(
     No bucket is listed; all rows are read once. Raises RefusedError for rows of runs that are not over, UsageError for
     rows whose objects the roots do not reach, SourceError, StoreError; never changes anything.
     """
-    with Inventory(dialects, removal.roots, search_whole_keys=True, report=report) as inventory:
+    with Inventory(
+        dialects, removal.roots, resources=resources, search_whole_keys=True, report=report
+    ) as inventory:
         owners = read_owners(store, inventory.roots)
         store_at = None if store is None else min(store.now(root.bucket) for root in inventory.roots)
         _choose(inventory, rows, store, dialects)

@@ -15,8 +15,10 @@ from xcomctl.models import Root
 
 if TYPE_CHECKING:
     from xcomctl.dialects.interface import Dialects
+    from xcomctl.inventory.resources import Resources
     from xcomctl.metadata.interface import Source
     from xcomctl.stores.shelf import Shelf
+    from xcomctl.stores.stored_listing import StoredListing
     from xcomctl.stores.transfer import TransferStore
 
 
@@ -61,6 +63,11 @@ class Session:
         """Roots of our objects; empty where none is configured. Raises UsageError for a bad address."""
         return list(self.configuration.stores().value)
 
+    @cached_property
+    def resources(self) -> Resources:
+        """How much of the machine an inventory may take. Raises UsageError for a bad limit."""
+        return self.configuration.resources()
+
     def shelf(self, where: str, *, apart_from: Sequence[Root] = ()) -> Shelf:
         """A place for backups: a folder, or a prefix that is reached like the store.
 
@@ -80,6 +87,15 @@ class Session:
         from xcomctl.stores.s3_shelf import S3Shelf
 
         return S3Shelf(self.store, place)
+
+    def inventory(self, uri: str, roots: Sequence[Root]) -> StoredListing:
+        """The S3 Inventory whose manifest is at `uri`, as a listing of `roots`.
+
+        Raises UsageError where it is none or does not fit, RefusedError, NotFoundError, UnreadableError, StoreError.
+        """
+        from xcomctl.stores.s3_inventory import S3Inventory
+
+        return S3Inventory.open(self.store, uri, roots, self.resources.tmp)
 
     @property
     def endpoint(self) -> str | None:

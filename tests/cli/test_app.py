@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from tests.services.command import COMMAND, Command
 from tests.services.worlds import World
 from xcomctl import __version__, errors
+from xcomctl.cli import verbs
 from xcomctl.cli.app import EXIT_CODES
 
 VERBS = (
@@ -23,6 +25,8 @@ VERBS = (
         "show",
         "fsck",
         "explain",
+        "inventory",
+        "sql",
         "gc",
         "rm",
         "plan",
@@ -51,6 +55,18 @@ def test_help_lists_the_verbs_and_no_shell_completion(xcomctl: Command) -> None:
     assert done.code == 0
     assert [verb for verb in VERBS if f" {verb.split()[0]} " not in done.stdout] == []
     assert "completion" not in done.stdout
+
+
+def test_a_line_of_the_list_is_what_the_verb_says_of_itself() -> None:
+    """The list is known without importing a verb: it says what the help of the verb begins with."""
+    of_groups = {verb.name for verb in verbs.VERBS if verb.below}
+    said = {
+        name: re.sub(r"\s+", " ", (function.__doc__ or "").strip().partition("\n\n")[0])
+        for verb in verbs.VERBS
+        for name, function in verb.functions().items()
+    }
+    lines = {verb.name: verb.summary for verb in verbs.VERBS if verb.name not in of_groups}
+    assert lines == {name: text for name, text in said.items() if name in lines}
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])

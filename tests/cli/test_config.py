@@ -35,6 +35,9 @@ def test_every_setting_has_a_value_and_an_origin(xcomctl: Command) -> None:
         "endpoint_url": (None, "default"),
         "region": ("eu-central-1", "profile dev in xcomctl.toml"),
         "aws_profile": ("me", "XCOMCTL_AWS_PROFILE"),
+        "memory": ("1.0 GiB", "default"),
+        "threads": (None, "default"),
+        "tmp": (None, "default"),
         "dialects": (["team-etl"], "xcomctl.toml"),
     }
 

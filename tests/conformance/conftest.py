@@ -1,5 +1,14 @@
 """Fixtures that the conformance suites share."""
 
 from tests.conformance.bench import bench, direct_bench, faulty_bench, seaweed_bench, server_without_faults
+from tests.conformance.sources import airflow, source
 
-__all__ = ["bench", "direct_bench", "faulty_bench", "seaweed_bench", "server_without_faults"]
+__all__ = [
+    "airflow",
+    "bench",
+    "direct_bench",
+    "faulty_bench",
+    "seaweed_bench",
+    "server_without_faults",
+    "source",
+]

@@ -5,52 +5,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from datetime import timedelta, timezone
 from typing import Any, get_args
 
 import pytest
 
-from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
-from xcomctl.errors import RefusedError, SourceError, UsageError
+from tests.schemas.airflow_database import NEWEST, AirflowDatabase
+from xcomctl.errors import SourceError, UsageError
 from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.deletion import ACTIVE_TASK_STATES
-from xcomctl.metadata.interface import RowTarget, Selection, SortField, row_schema
-from xcomctl.models import Row, digest_of
+from xcomctl.metadata.interface import Selection, SortField
+from xcomctl.models import Row
 
 UTC = timezone.utc
-_DATABASES = {"sqlite": None, "postgresql": "postgres_database", "mysql": "mariadb_database"}
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(
-            (engine, shape), id=f"{engine}-{shape}", marks=[pytest.mark.mariadb] if engine == "mysql" else []
-        )
-        for engine in _DATABASES
-        for shape in SHAPES
-    ]
-)
-def airflow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AirflowDatabase]:
-    """An empty metadata database of one generation on one engine."""
-    engine, shape = request.param
-    fixture = _DATABASES[engine]
-    url = request.getfixturevalue(fixture) if fixture else f"sqlite:///{tmp_path / 'airflow.db'}"
-    with AirflowDatabase(url, shape) as database:
-        yield database.create()
-
-
-@pytest.fixture
-def source(airflow: AirflowDatabase) -> Iterator[DatabaseSource]:
-    """A source on that database."""
-    opened = DatabaseSource(airflow.url)
-    yield opened
-    opened.close()
-
-
-def _target(row: Row) -> RowTarget:
-    return RowTarget(row.table, row.row_key, row.written_at, digest_of(row.raw))
 
 
 def _records(source: DatabaseSource, *, include_archives: bool = True) -> list[dict[str, Any]]:
@@ -140,89 +106,6 @@ def test_sql_null_is_none(airflow: AirflowDatabase, source: DatabaseSource) -> N
     airflow.execute(f"UPDATE {airflow.table} SET value = NULL")
     assert [row.raw for row in _all(source)] == [None]
     assert [record["raw"] for record in _records(source)] == [None]
-
-
-def test_a_snapshot_gives_the_same_rows_as_the_listing(
-    airflow: AirflowDatabase, source: DatabaseSource
-) -> None:
-    """The columns of a batch are the fields of a row."""
-    airflow.add_xcom("etl", "r1", "load", {"a": 1}, map_index=0)
-    airflow.add_xcom("etl", "r2", "load", "x", at=NEWEST - timedelta(days=1))
-    airflow.add_run("live", "r3", state="running")
-    airflow.add_xcom("live", "r3", "load", 3)
-    if airflow.shape == "airflow-3.4":
-        airflow.add_legacy_xcom("etl", "r1", "load", "old", map_index=0, key="other")
-    rows = {row.row_key: row for row in source.rows(Selection(all_attempts=True))}
-    records = _records(source)
-    assert len(records) == len(rows)
-    for record in records:
-        row = rows[record.pop("row_key")]
-        assert (record.pop("source_table"), record.pop("archived")) == (row.table, False)
-        assert record == {name: getattr(row, name) for name in record}
-
-
-def test_batches_have_the_agreed_schema(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """Every batch has exactly `row_schema()`; a database without rows gives no batch."""
-    with source.snapshot() as snapshot:
-        assert list(snapshot.batches()) == []
-    airflow.add_xcom("etl", "run", "load", 1)
-    with source.snapshot() as snapshot:
-        assert [batch.schema for batch in snapshot.batches()] == [row_schema()]
-
-
-def test_a_snapshot_does_not_see_what_is_written_after_it(
-    airflow: AirflowDatabase, source: DatabaseSource
-) -> None:
-    """All batches are of one state of the database."""
-    if airflow.engine == "sqlite":
-        # As Airflow 3 sets it up; otherwise a writer waits for the reader.
-        airflow.scalar("PRAGMA journal_mode = WAL")
-    airflow.add_xcom("etl", "r1", "load", 1)
-    with source.snapshot() as snapshot:
-        airflow.add_xcom("etl", "r2", "load", 2)
-        airflow.execute(f"DELETE FROM {airflow.table} WHERE value IS NOT NULL")
-        seen = sum(batch.num_rows for batch in snapshot.batches())
-    assert seen == 1
-    assert _records(source) == []
-
-
-def test_a_snapshot_is_dated_by_the_clock_of_the_database(
-    airflow: AirflowDatabase, source: DatabaseSource
-) -> None:
-    """`taken_at` is aware UTC, and now; a database on its own is no replica."""
-    with source.snapshot() as snapshot:
-        assert abs(snapshot.taken_at - datetime.now(UTC)) < timedelta(seconds=60)
-        assert (snapshot.taken_at.tzinfo, snapshot.is_replica) == (UTC, False)
-
-
-def test_archive_tables_are_scanned_and_not_listed(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """Archives of every suffix are read, with NULL for columns that they lack; tables of other names are not."""
-    airflow.add_xcom("etl", "run", "load", "kept")
-    archives = ["_airflow_deleted__xcom__20261122082528", "_airflow_deleted__xcom_v2__0123456789abcdef__b12"]
-    for name in [*archives, "xcom_backup", "_airflow_deleted__task_map__20261122082528"]:
-        airflow.execute(f"CREATE TABLE {name} AS SELECT * FROM {airflow.table}")
-    airflow.execute("CREATE TABLE _xcom_archive AS SELECT value FROM " + airflow.table)
-    airflow.execute("CREATE TABLE _airflow_deleted__xcom__1 AS SELECT id FROM dag_run")
-    found = _records(source)
-    assert source.info().archive_tables == (*archives, "_xcom_archive")
-    assert [(record["source_table"], record["archived"]) for record in found] == [
-        (airflow.table, False),
-        *((name, True) for name in (*archives, "_xcom_archive")),
-    ]
-    assert [json.loads(record["raw"]) for record in found] == ["kept"] * 4
-    assert [found[3][name] for name in ("dag_id", "run_id", "key", "written_at", "run_state")] == [None] * 5
-    assert [record["source_table"] for record in _records(source, include_archives=False)] == [airflow.table]
-    assert len(_all(source)) == 1
-
-
-def test_an_archive_that_appears_later_is_in_the_next_snapshot(
-    airflow: AirflowDatabase, source: DatabaseSource
-) -> None:
-    """The tables are looked up for every snapshot: `airflow db clean` may run between two of them."""
-    airflow.add_xcom("etl", "run", "load", 1)
-    assert len(_records(source)) == 1
-    airflow.execute(f"CREATE TABLE _airflow_deleted__xcom__20261122082528 AS SELECT * FROM {airflow.table}")
-    assert len(_records(source)) == 2
 
 
 @pytest.fixture
@@ -322,99 +205,6 @@ def test_the_newest_run_is_that_of_the_runs_table(airflow: AirflowDatabase, sour
     airflow.add_xcom("etl", "r1", "load", 1)
     with source.snapshot() as snapshot:
         assert snapshot.newest_run() == airflow.run_ids["etl", "r3"]
-
-
-def test_rows_that_are_as_judged_are_deleted(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """One outcome per target, in order; the row that nobody named stays."""
-    for index in range(3):
-        airflow.add_xcom("etl", "run", "load", index, map_index=index)
-    first, second, third = source.rows(Selection(), sort="key", descending=False)
-    assert source.delete_rows([_target(third), _target(first)]) == ["deleted", "deleted"]
-    assert _all(source) == [second]
-    assert source.delete_rows([]) == []
-
-
-def test_many_rows_are_deleted_in_one_call(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """A batch of five hundred is as good as one."""
-    airflow.add_xcom("etl", "run", "load", 0, key="k0")
-    with airflow.connection() as connection:
-        others = "dag_run_id, task_id, map_index, dag_id, run_id, value"
-        for number in range(1, 520):
-            if airflow.shape == "airflow-3.4":
-                identity = f"00000000-0000-0000-0000-{number:012}"
-                identity = identity if airflow.engine == "postgresql" else identity.replace("-", "")
-                columns, values = "id, task_instance_id, value", f"'{identity}', task_instance_id, value"
-            else:
-                columns = values = others
-            key, stamp = ("`key`", "`timestamp`") if airflow.engine == "mysql" else ('"key"', '"timestamp"')
-            connection.exec_driver_sql(
-                f"INSERT INTO {airflow.table} ({columns}, {key}, {stamp}) SELECT {values}, 'k{number}', {stamp} "
-                f"FROM {airflow.table} WHERE {key} = 'k0'"
-            )
-    rows = _all(source)
-    assert len(rows) == 520
-    assert source.delete_rows([_target(row) for row in rows[:500]]) == ["deleted"] * 500
-    assert _all(source) == rows[500:]
-
-
-def test_a_row_that_changed_is_kept(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """Another value, or the same value written at another time, is another row than the one that was judged."""
-    airflow.add_xcom("etl", "run", "load", 1)
-    (row,) = _all(source)
-    other_value = RowTarget(row.table, row.row_key, row.written_at, digest_of(b"2"))
-    other_time = RowTarget(row.table, row.row_key, NEWEST + timedelta(microseconds=1), digest_of(row.raw))
-    assert source.delete_rows([other_value, other_time]) == ["changed", "changed"]
-    assert _all(source) == [row]
-
-
-def test_a_row_that_is_gone_is_told(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """A second deletion of the same row finds nothing, in the same call and in the next."""
-    airflow.add_xcom("etl", "run", "load", 1)
-    (row,) = _all(source)
-    assert source.delete_rows([_target(row), _target(row)]) == ["deleted", "gone"]
-    assert source.delete_rows([_target(row)]) == ["gone"]
-
-
-def test_rows_of_a_run_that_is_not_over_are_kept(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """A run is over when it is a success or a failure; anything else may still read its XComs."""
-    states = ["failed", "queued", "running", None, "success"]
-    for number, state in enumerate(states):
-        airflow.add_run("etl", f"run {number}", state=state)
-        airflow.add_xcom("etl", f"run {number}", "load", 1)
-    rows = list(source.rows(Selection(), sort="run_id", descending=False))
-    outcomes = source.delete_rows([_target(row) for row in rows])
-    assert outcomes == ["deleted", "run_active", "run_active", "run_active", "deleted"]
-    assert list(source.rows(Selection(), sort="run_id", descending=False)) == rows[1:4]
-
-
-def test_a_cleared_task_keeps_the_rows_of_its_run(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """A run that says success, but has a task that will run again, is not over."""
-    airflow.add_xcom("etl", "run", "load", 1)
-    airflow.add_task("etl", "run", "again")
-    (row,) = _all(source)
-    for state in ACTIVE_TASK_STATES:
-        airflow.execute("UPDATE task_instance SET state = :state WHERE task_id = 'again'", state=state)
-        assert (state, source.delete_rows([_target(row)])) == (state, ["run_active"])
-    airflow.execute("UPDATE task_instance SET state = 'skipped' WHERE task_id = 'again'")
-    assert source.delete_rows([_target(row)]) == ["deleted"]
-
-
-def test_a_target_that_the_database_cannot_have_is_refused(
-    airflow: AirflowDatabase, source: DatabaseSource
-) -> None:
-    """An archive, another table or a key of another form is refused as a whole: nothing is deleted."""
-    airflow.add_xcom("etl", "run", "load", 1)
-    airflow.execute(f"CREATE TABLE _xcom_archive AS SELECT * FROM {airflow.table}")
-    (row,) = _all(source)
-    for bad in (
-        RowTarget("_xcom_archive", row.row_key, row.written_at, digest_of(row.raw)),
-        RowTarget("dag_run", "[1]", None, "null"),
-        RowTarget(row.table, '[1, "x"]', row.written_at, digest_of(row.raw)),
-        RowTarget(row.table, "not json", row.written_at, digest_of(row.raw)),
-    ):
-        with pytest.raises(RefusedError):
-            source.delete_rows([_target(row), bad])
-    assert _all(source) == [row]
 
 
 def test_reading_does_not_write(airflow: AirflowDatabase, source: DatabaseSource) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from tests.schemas.airflow_database import AirflowDatabase
 from xcomctl.errors import SourceError, UsageError
-from xcomctl.metadata import deletion, streaming
+from xcomctl.metadata import deletion, scanning
 from xcomctl.metadata.database import DatabaseSource
 from xcomctl.metadata.interface import RowTarget, Selection
 from xcomctl.metadata.listing_query import listing_query
@@ -94,25 +94,31 @@ def test_a_short_id_uses_the_primary_key(airflow: AirflowDatabase, source: Datab
 
 
 def test_a_connection_that_is_cut_is_an_error_and_not_a_short_result(
-    airflow: AirflowDatabase, source: DatabaseSource, capfd: pytest.CaptureFixture[str]
+    airflow: AirflowDatabase,
+    source: DatabaseSource,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When the server ends the session in the middle of a scan, the scan fails in one line; nothing is printed."""
-    _fill(airflow, 20_000)
+    monkeypatch.setattr(scanning, "BATCH_ROWS", 500)
+    _fill(airflow, 2_000)
+    # More than what the system buffers on the way.
+    airflow.execute("UPDATE xcom SET value = to_jsonb(repeat('x', 20000))")
     seen = 0
     with pytest.raises(SourceError) as caught, source.snapshot() as snapshot:  # noqa: PT012 - it fails after a while
         for batch in snapshot.batches():
             seen += batch.num_rows
-            if seen == 5_000:
+            if seen == 500:
                 airflow.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'xcomctl'"
                 )
     assert (seen, caught.value.hint) == (
-        5_000,
+        500,
         "nothing was taken from the incomplete answer; run the command again",
     )
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
-    assert len(list(source.rows(Selection(dag="dag_7")))) == 200
+    assert len(list(source.rows(Selection(dag="dag_7")))) == 20
 
 
 def test_a_count_that_is_not_met_is_an_error(
@@ -120,14 +126,8 @@ def test_a_count_that_is_not_met_is_an_error(
 ) -> None:
     """A scan that gives fewer rows than the same view counts is refused."""
     _fill(airflow, 200)
-    whole = streaming._records
-
-    def short(*arguments: object) -> Iterator[object]:
-        records = whole(*arguments)  # type: ignore[arg-type]
-        next(records)
-        return records
-
-    monkeypatch.setattr(streaming, "_records", short)
+    whole = scanning._batches
+    monkeypatch.setattr(scanning, "_batches", lambda *asked: (batch[1:] for batch in whole(*asked)))
     expected = "short result, table xcom gave 199 rows of 200"
     with pytest.raises(SourceError, match=expected), source.snapshot() as snapshot:
         list(snapshot.batches())

@@ -223,7 +223,7 @@ def test_a_scan_is_cut_into_batches(
     airflow: AirflowDatabase, source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch ends at so many rows, or at so many bytes, whichever comes first."""
-    from xcomctl.metadata import snapshot as module
+    from xcomctl.metadata import scanning as module
 
     monkeypatch.setattr(module, "BATCH_ROWS", 4)
     monkeypatch.setattr(module, "BATCH_BYTES", 1000)

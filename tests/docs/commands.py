@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from xcomctl.cli.app import EXIT_CODES, app
+from xcomctl.cli.app import EXIT_CODES
+from xcomctl.cli.verbs import VERBS
 
 _HEAD = """\
 # Commands
@@ -49,27 +49,11 @@ class Parameter:
 
 
 def verbs() -> dict[str, Callable[..., None]]:
-    """Every verb as it is typed, `config show` included."""
-    found = _verbs_of(app)
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        alone = group.typer_instance.registered_callback
-        # A group that does something without a verb below it has options of its own.
-        if alone is not None and alone.callback is not None and _has_options(alone.callback):
-            found[str(group.name)] = alone.callback
-        found |= {f"{group.name} {name}": verb for name, verb in _verbs_of(group.typer_instance).items()}
+    """Every verb as it is typed, `config show` included; those with verbs below them last."""
+    found: dict[str, Callable[..., None]] = {}
+    for verb in sorted(VERBS, key=lambda verb: bool(verb.below)):
+        found |= verb.functions()
     return found
-
-
-def _has_options(verb: Callable[..., None]) -> bool:
-    return any(
-        get_origin(annotation) is Annotated
-        for annotation in get_type_hints(verb, include_extras=True).values()
-    )
-
-
-def _verbs_of(group: typer.Typer) -> dict[str, Callable[..., None]]:
-    return {str(each.name): each.callback for each in group.registered_commands if each.callback is not None}
 
 
 def parameters(verb: Callable[..., None]) -> list[Parameter]:

@@ -150,12 +150,12 @@ def with_many_rows(scene: Scene) -> tuple[set[str], set[str]]:
 
 
 def nth_row(number: int, act: Callable[[], Fields | None]) -> Callable[[str, Fields], Fields | None]:
-    """Something happens to the `number`th row that any FETCH gives, and to that one alone."""
+    """Something happens to the `number`th row that any COPY gives, and to that one alone."""
     seen = 0
 
     def look(statement: str, fields: Fields) -> Fields | None:
         nonlocal seen
-        if not statement.upper().startswith("FETCH"):
+        if not statement.startswith("COPY"):
             return fields
         seen += 1
         return act() if seen == number else fields

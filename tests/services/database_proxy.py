@@ -12,9 +12,13 @@ from threading import Lock, Thread
 from sqlalchemy.engine import make_url
 
 Fields = list[bytes | None]
-"""The columns of a row as the server sends them: text, None for NULL."""
+"""The columns of a row as the server sends them: text (of a COPY, its binary format), None for NULL."""
 
 _ENCRYPTION_REQUESTS = (80877103, 80877104)
+
+# A message of a COPY in the binary format holds one record; the first begins with a header, the last is no record.
+_COPY_HEADER = 19
+_COPY_END = b"\xff\xff"
 
 
 class CutError(Exception):
@@ -133,6 +137,16 @@ class _Session:
                 if fields is None:
                     continue
                 body = _row(fields)
+            if kind == b"d" and asked is not None and self._proxy.row is not None:
+                head, record = (
+                    (body[:_COPY_HEADER], body[_COPY_HEADER:]) if body[:6] == b"PGCOPY" else (b"", body)
+                )
+                if record not in (b"", _COPY_END):
+                    fields = self._proxy.row(asked[1], _fields(record))
+                    record = b"" if fields is None else _row(fields)
+                    if not head + record:
+                        continue
+                    body = head + record
             if kind == b"Z" and asked is not None and self._proxy.after is not None:
                 self._proxy.after(*asked)
             self._client.sendall(_framed(kind, body))

@@ -30,6 +30,7 @@ from xcomctl.plan import Plan
 from xcomctl.policy import Policy
 from xcomctl.stores.interface import Store
 from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.stores.stored_listing import StoredListing
 from xcomctl.trash.contents import contents
 
 DAY = timedelta(days=1)
@@ -190,6 +191,7 @@ class Deployment:
         min_age: timedelta = timedelta(hours=-1),
         accepted: Sequence[str] = (),
         store: Store | None = None,
+        listing: StoredListing | None = None,
         **scope: Any,
     ) -> Plan:
         """Plan in this process; the grace period is negative, so that what was uploaded this second counts."""
@@ -200,6 +202,7 @@ class Deployment:
             Scope(roots=(Root.parse(self.root),), policy=policy or Policy(), min_age=min_age, **scope),
             now=datetime.now(timezone.utc),
             accepted=accepted,
+            listing=listing,
         )
 
     @contextmanager

@@ -20,6 +20,7 @@ from xcomctl.apply.verification import Verification
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import XcomctlError
 from xcomctl.inventory.build import Report, silent
+from xcomctl.inventory.resources import Resources
 from xcomctl.models import ObjectAddress
 from xcomctl.operation import Operation
 from xcomctl.pace import MOST_AT_ONCE, Pace
@@ -48,21 +49,25 @@ def apply_plan(
     outcome: Outcome,
     active_runs: bool = False,
     max_rate: float | None = None,
+    resources: Resources | None = None,
     report: Report = silent,
 ) -> None:
     """Execute `plan`, counting in `outcome`. Applying it again after a crash ends in the same state.
 
-    With `active_runs` rows go also if their run is not over. `max_rate` is in objects per second.
+    With `active_runs` rows go also if their run is not over. `max_rate` is in objects per second;
+    `resources` bound each of the two inventories by which the rows are asked again.
 
     Raises SourceError or StoreError when a side fails, RefusedError when the lock was lost: what was not yet asked
     again is not deleted. What `report` raises stops it, too, between two batches that are both counted.
     """
-    execution = _Execution(plan, operation, dialects, ignore_archives, outcome, Pace(max_rate), report)
+    execution = _Execution(
+        plan, operation, dialects, ignore_archives, outcome, Pace(max_rate), resources, report
+    )
     try:
         execution.restore()
         execution.delete_rows(active_runs)
         if operation.trash is not None:
-            with Verification(dialects, operation.roots, operation.id) as verification:
+            with Verification(dialects, operation.roots, operation.id, resources) as verification:
                 try:
                     execution.discard(verification)
                 except (KeyboardInterrupt, XcomctlError):
@@ -85,6 +90,7 @@ class _Execution:
         ignore_archives: bool,
         outcome: Outcome,
         pace: Pace,
+        resources: Resources | None,
         report: Report,
     ) -> None:
         self._plan = plan
@@ -93,6 +99,7 @@ class _Execution:
         self._ignore_archives = ignore_archives
         self._outcome = outcome
         self._pace = pace
+        self._resources = resources
         self._report = report
 
     def restore(self) -> None:
@@ -147,6 +154,7 @@ class _Execution:
             self._dialects,
             roots=self._operation.roots,
             ignore_archives=self._ignore_archives,
+            resources=self._resources,
             report=self._report,
         )
         self._outcome.objects["referenced"] += len(referenced)
@@ -173,6 +181,7 @@ class _Execution:
             ignore_archives=self._ignore_archives,
             outcome=self._outcome,
             pace=self._pace,
+            resources=self._resources,
             report=self._report,
         )
 

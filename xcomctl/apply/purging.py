@@ -9,6 +9,7 @@ from xcomctl.apply.outcome import Outcome
 from xcomctl.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, still_referenced
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory.build import Report, silent
+from xcomctl.inventory.resources import Resources
 from xcomctl.operation import Operation
 from xcomctl.pace import MOST_AT_ONCE, Pace
 from xcomctl.stores.interface import ObjectInfo
@@ -23,6 +24,7 @@ def purge_unreferenced(
     ignore_archives: bool,
     outcome: Outcome,
     pace: Pace,
+    resources: Resources | None = None,
     report: Report = silent,
 ) -> None:
     """Purge `entries`, which are taken as they are needed, counting in `outcome`.
@@ -38,6 +40,7 @@ def purge_unreferenced(
                 dialects,
                 roots=operation.roots,
                 ignore_archives=ignore_archives,
+                resources=resources,
                 report=report,
             )
             checked_at = pace.now()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import timezone
+from dataclasses import replace
 from types import TracebackType
 
-from xcomctl.apply.references import referenced_now
+from xcomctl.apply.references import link_rows
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
+from xcomctl.inventory.resources import Resources
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.operation import RowsSeen
@@ -22,12 +23,23 @@ from xcomctl.trash.intents import DiscardOutcome, discarded_of
 
 _AT_A_TIME = 1000
 
+_MOST_MEMORY = 512 << 20
+"""Beside it, another inventory asks which objects may go."""
+
 
 class Verification:
     """Remembers what went to the trash, on disk where it is much. A context manager."""
 
-    def __init__(self, dialects: Dialects, roots: Sequence[Root], operation_id: str) -> None:
-        self._inventory = Inventory(dialects, roots, memory_limit="512MiB", search_whole_keys=True)
+    def __init__(
+        self,
+        dialects: Dialects,
+        roots: Sequence[Root],
+        operation_id: str,
+        resources: Resources | None = None,
+    ) -> None:
+        limits = resources or Resources()
+        limits = replace(limits, memory=min(limits.memory, _MOST_MEMORY))
+        self._inventory = Inventory(dialects, roots, resources=limits, search_whole_keys=True)
         self._operation_id = operation_id
         self._inventory.run(
             "CREATE TABLE trashed (bucket VARCHAR, key VARCHAR, entry VARCHAR, referenced BOOLEAN)"
@@ -59,18 +71,12 @@ class Verification:
 
     def read_rows(self, source: Source, *, ignore_archives: bool) -> RowsSeen:
         """Read every row once more, and tell how much there is. Raises SourceError."""
-        referenced_now(self._inventory, source, ignore_archives=ignore_archives)
+        seen = link_rows(self._inventory, source, ignore_archives=ignore_archives)
         self._inventory.run(
             "UPDATE trashed SET referenced = true WHERE (bucket, key) IN"
             " (SELECT (bucket, key) FROM objects JOIN links USING (object_id))"
         )
-        with source.snapshot() as snapshot:
-            newest_run = snapshot.newest_run()
-        ((rows, newest_row_at),) = self._inventory.run(
-            "SELECT count(*), max(written_at) FROM rows WHERE NOT archived"
-        )
-        at = None if newest_row_at is None else newest_row_at.replace(tzinfo=timezone.utc)
-        return RowsSeen(rows, newest_run, at)
+        return seen
 
     def referenced(self) -> Iterator[list[Discarded]]:
         """What a row names by now, some at a time."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
 from xcomctl.cli.consent import consent
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
-from xcomctl.errors import PartialError, RefusedError
-from xcomctl.units import parse_duration
+from xcomctl.errors import LockedError, PartialError, RefusedError
+from xcomctl.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
     from xcomctl.cli.interruption import Interruption
@@ -36,6 +36,8 @@ class Manner:
     dry_run: bool = False
     max_rate: int | None = None
     """Objects per second."""
+    wait_lock: timedelta = timedelta(0)
+    """How long somebody else's work on the store is waited for."""
 
 
 def carry_out(
@@ -109,13 +111,20 @@ def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
     left_open = unfinished(session.store, roots, on_damage=lambda _: None)
     database = session.source.identity()
     if any(operation.database == database for operation in left_open):
-        with stages(talk), _begun(plan, session, manner):
+        # Of several that work on shares at the same time, each sees what the others have not finished yet.
+        at_work = (LockedError,) if plan.scope.get("shard") else ()
+        with (
+            suppress(*at_work),
+            stages(talk),
+            _begun(plan, session, replace(manner, wait_lock=timedelta(0)), talk),
+        ):
             pass
 
 
-def _begun(plan: Plan, session: Session, manner: Manner) -> AbstractContextManager[Operation]:
+def _begun(plan: Plan, session: Session, manner: Manner, talk: Talk) -> AbstractContextManager[Operation]:
     """An operation for the plan; entering it settles what earlier ones left open."""
     from xcomctl.freshness import roots_of
+    from xcomctl.lock import Patience
     from xcomctl.operation import Operation
 
     roots = roots_of(plan)
@@ -128,6 +137,10 @@ def _begun(plan: Plan, session: Session, manner: Manner) -> AbstractContextManag
         actor=session.configuration.actor(),
         now=datetime.now(timezone.utc),
         trash_keep=parse_duration(plan.scope["trash_keep"]),
+        patience=Patience(
+            manner.wait_lock,
+            lambda cause: talk.note(f"{cause}: waiting for at most {format_duration(manner.wait_lock)}"),
+        ),
     )
 
 
@@ -144,11 +157,13 @@ def _execute(
 
     if plan.scope.get("backup_to"):
         _back_up(plan, session, plan.scope["backup_to"], talk)
+    # A limit that is wrong is told before anything is begun.
+    resources = session.resources
     outcome = Outcome()
     begun: Operation | None = None
     try:
         with (
-            _begun(plan, session, manner) as operation,
+            _begun(plan, session, manner, talk) as operation,
             stages(talk, totals=_totals(plan)) as report,
         ):
             begun = operation
@@ -159,6 +174,7 @@ def _execute(
                 ignore_archives=plan.scope["ignore_archives"],
                 active_runs=plan.scope.get("active_runs", False),
                 max_rate=manner.max_rate,
+                resources=resources,
                 outcome=outcome,
                 report=interruption.between_batches(report),
             )

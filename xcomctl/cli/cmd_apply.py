@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.applying import Manner, carry_out
-from xcomctl.cli.collecting import Accept, MaxRate, Yes
+from xcomctl.cli.collecting import Accept, MaxRate, WaitLock, Yes, parse_wait
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
 from xcomctl.cli.saved_plans import introduce
 from xcomctl.cli.scoping import require_acceptances
@@ -21,6 +22,7 @@ def apply(
     connection: ConnectionOptions,
     output: OutputOptions,
     talk: TalkOptions,
+    resources: ResourceOptions,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A saved plan.", show_default=False)],
     policy: Annotated[
         Path | None,
@@ -34,6 +36,7 @@ def apply(
     accept: Accept = None,
     yes: Yes = False,
     max_rate: MaxRate = None,
+    wait_lock: WaitLock = None,
 ) -> None:
     """Execute a saved plan: just its actions, as far as what they are about is still as it was seen.
 
@@ -49,6 +52,7 @@ def apply(
     style = output.style()
     require_columns(ACTION_COLUMNS, style)
     require_acceptances(accept or ())
+    wait = parse_wait(wait_lock)
     voice = talk.talk()
 
     from xcomctl.freshness import require_fresh
@@ -57,7 +61,7 @@ def apply(
 
     saved = load(file)
     digest = None if policy is None else load_policy(policy).digest
-    with Interruption() as interruption, connection.open() as session:
+    with Interruption() as interruption, connection.open(resources) as session:
         introduce(saved, voice)
         fresh = require_fresh(
             saved,
@@ -71,7 +75,7 @@ def apply(
         carry_out(
             fresh,
             session,
-            Manner("apply", yes=yes, max_rate=max_rate),
+            Manner("apply", yes=yes, max_rate=max_rate, wait_lock=wait),
             style=style,
             talk=voice,
             interruption=interruption,

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.config import Configuration, Setting
 from xcomctl.errors import UsageError
 from xcomctl.masking import mask_url
 from xcomctl.render import output as data
 from xcomctl.render.columns import Column
+from xcomctl.units import format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,15 @@ class _Line:
 
 
 @with_options
-def config_show(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions) -> None:
+def config_show(
+    connection: ConnectionOptions, resources: ResourceOptions, output: OutputOptions, talk: TalkOptions
+) -> None:
     """Print each setting with its value, secrets masked, and its origin.
 
     A setting that is absent or wrong is shown with the reason. Nothing is connected.
     """
     style = output.style()
-    configuration = connection.flags().load()
+    configuration = connection.flags(resources).load()
     data.write(_lines(configuration), _COLUMNS, style, sys.stdout)
 
 
@@ -55,6 +59,9 @@ def _lines(configuration: Configuration) -> Iterator[_Line]:
     yield _line("endpoint_url", configuration.endpoint_url, mask_url)
     yield _line("region", configuration.region, str)
     yield _line("aws_profile", configuration.aws_profile, str)
+    yield _line("memory", configuration.memory, format_size)
+    yield _line("threads", configuration.threads, str)
+    yield _line("tmp", configuration.tmp, str)
     rules = configuration.dialect_rules()
     origin = str(file.path) if file is not None and rules else "default"
     yield _Line("dialects", [rule.name for rule in rules], origin)

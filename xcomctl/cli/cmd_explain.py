@@ -12,6 +12,7 @@ import typer
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
 from xcomctl.cli.policies import DocumentFormat, read_policy
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.scoping import IgnoreArchives, parse_min_age, resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.render.text import json_safe
@@ -23,6 +24,7 @@ _POLICY = "What may go"
 def explain(
     connection: ConnectionOptions,
     talk: TalkOptions,
+    resources: ResourceOptions,
     ref: Annotated[
         str,
         typer.Argument(
@@ -83,7 +85,7 @@ def explain(
     """
     rules, file_age, orphans = read_policy(policy, older_than, keep_last)
     voice = talk.talk()
-    with Interruption(), connection.open() as session:
+    with Interruption(), connection.open(resources) as session:
         roots = resolve_roots(session, voice)
 
         from xcomctl.explain import explain as explained
@@ -103,6 +105,7 @@ def explain(
                 min_age=given_age or file_age or DEFAULT_MIN_AGE,
                 ignore_archives=ignore_archives,
                 orphans=orphans,
+                resources=session.resources,
                 report=report,
             )
     if output is DocumentFormat.json:

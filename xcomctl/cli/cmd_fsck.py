@@ -10,9 +10,20 @@ import typer
 
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import FINDING_COLUMNS, emit_check, require_columns
-from xcomctl.cli.scoping import IgnoreArchives, MinAge, UnsafeMinAge, parse_min_age, resolve_roots
+from xcomctl.cli.scoping import (
+    IgnoreArchives,
+    MinAge,
+    S3Inventory,
+    ShardOption,
+    UnsafeMinAge,
+    open_inventory,
+    parse_min_age,
+    resolve_roots,
+)
 from xcomctl.cli.stages import stages
+from xcomctl.shards import Shard
 
 
 @with_options
@@ -20,9 +31,12 @@ def fsck(
     connection: ConnectionOptions,
     output: OutputOptions,
     talk: TalkOptions,
+    resources: ResourceOptions,
     min_age: MinAge = "24h",
     unsafe_min_age: UnsafeMinAge = False,
     ignore_archives: IgnoreArchives = False,
+    inventory: S3Inventory = None,
+    shard: ShardOption = None,
     samples: Annotated[
         int, typer.Option("--samples", metavar="N", min=0, help="Findings of each kind in the table.")
     ] = 5,
@@ -42,10 +56,12 @@ def fsck(
     style = output.style()
     require_columns(FINDING_COLUMNS, style)
     grace = parse_min_age(min_age, unsafe_min_age)
+    share = None if shard is None else Shard.parse(shard)
     voice = talk.talk()
-    with Interruption(), connection.open() as session:
+    with Interruption(), connection.open(resources) as session:
         roots = resolve_roots(session, voice)
         store = session.store if roots else None
+        listing = open_inventory(session, inventory, roots, voice)
 
         from xcomctl.fsck import ALARMS, check
 
@@ -61,6 +77,9 @@ def fsck(
                         now=datetime.now(timezone.utc),
                         min_age=grace,
                         ignore_archives=ignore_archives,
+                        listing=listing,
+                        shard=share,
+                        resources=session.resources,
                         report=report,
                     )
                 )

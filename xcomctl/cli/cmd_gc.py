@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.applying import Manner, carry_out
-from xcomctl.cli.collecting import CollectOptions, DryRun, MaxRate, Yes, make_plan
+from xcomctl.cli.collecting import CollectOptions, DryRun, MaxRate, WaitLock, Yes, make_plan, parse_wait
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
 from xcomctl.cli.saved_plans import save_plan
 from xcomctl.errors import UsageError
@@ -22,6 +23,7 @@ def gc(
     output: OutputOptions,
     talk: TalkOptions,
     what: CollectOptions,
+    resources: ResourceOptions,
     dry_run: DryRun = False,
     yes: Yes = False,
     out: Annotated[
@@ -34,6 +36,7 @@ def gc(
         ),
     ] = None,
     max_rate: MaxRate = None,
+    wait_lock: WaitLock = None,
 ) -> None:
     """Collect garbage: expired rows with their objects, and orphaned objects.
 
@@ -50,21 +53,24 @@ def gc(
         xcomctl gc --dag 'scratch_*' --keep-last 5
 
         xcomctl gc --policy policy.toml --dry-run --out plan.xcp
+
+        xcomctl gc --older-than 30d --shard 3/8 --yes
     """
     style = output.style()
     require_columns(ACTION_COLUMNS, style)
     if out is not None and not dry_run:
         raise UsageError("--out saves a plan that is not applied at once", hint="add --dry-run")
     scope = what.scope()
+    wait = parse_wait(wait_lock, sharded=scope.shard is not None)
     voice = talk.talk()
-    with Interruption() as interruption, connection.open() as session:
-        plan = make_plan(session, scope, voice, accepted=what.accept)
+    with Interruption() as interruption, connection.open(resources) as session:
+        plan = make_plan(session, scope, voice, accepted=what.accept, inventory=what.inventory)
         if out is not None:
             save_plan(plan, out, voice)
         carry_out(
             plan,
             session,
-            Manner("gc", yes=yes, dry_run=dry_run, max_rate=max_rate),
+            Manner("gc", yes=yes, dry_run=dry_run, max_rate=max_rate, wait_lock=wait),
             style=style,
             talk=voice,
             interruption=interruption,

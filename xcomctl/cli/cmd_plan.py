@@ -10,6 +10,7 @@ import typer
 from xcomctl.cli.collecting import CollectOptions, make_plan
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, emit_plan, require_columns
 from xcomctl.cli.saved_plans import introduce, save_plan
 
@@ -21,6 +22,7 @@ def plan(
     output: OutputOptions,
     talk: TalkOptions,
     what: CollectOptions,
+    resources: ResourceOptions,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Save the plan, for xcomctl apply.", show_default=False),
@@ -42,8 +44,8 @@ def plan(
     require_columns(ACTION_COLUMNS, style)
     scope = what.scope()
     voice = talk.talk()
-    with Interruption(), connection.open() as session:
-        made = make_plan(session, scope, voice, accepted=what.accept)
+    with Interruption(), connection.open(resources) as session:
+        made = make_plan(session, scope, voice, accepted=what.accept, inventory=what.inventory)
         emit_plan(made, style)
         if out is None:
             voice.note("the plan was not saved", hint="add --out plan.xcp")

@@ -11,6 +11,7 @@ import typer
 
 from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
 from xcomctl.cli.policies import DocumentFormat
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
 from xcomctl.render.text import json_safe
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def policy_check(
     connection: ConnectionOptions,
     talk: TalkOptions,
+    resources: ResourceOptions,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The policy file.", show_default=False)],
     output: Annotated[
         DocumentFormat, typer.Option("-o", "--output", help="Format of the data.", rich_help_panel="Output")
@@ -44,7 +46,7 @@ def policy_check(
     loaded = load_policy(file)
     voice = talk.talk()
     matches = None
-    with connection.open() as session:
+    with connection.open(resources) as session:
         # A fault of the configuration is one here, too.
         session.configuration.profile()
         try:
@@ -56,7 +58,12 @@ def policy_check(
 
             with stages(voice) as report:
                 matches = match_policy(
-                    session.source, session.dialects, session.roots, loaded.policy, report=report
+                    session.source,
+                    session.dialects,
+                    session.roots,
+                    loaded.policy,
+                    resources=session.resources,
+                    report=report,
                 )
             if not session.roots:
                 voice.note(

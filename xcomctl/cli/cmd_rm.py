@@ -14,6 +14,7 @@ from xcomctl.cli.applying import Manner, carry_out
 from xcomctl.cli.collecting import Accept, DryRun, MaxRate, TrashKeep, Yes
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
 from xcomctl.cli.scoping import parse_keep, require_acceptances
 from xcomctl.cli.stages import stages
@@ -68,6 +69,7 @@ def rm(
     output: OutputOptions,
     talk: TalkOptions,
     choice: ChoiceOptions,
+    resources: ResourceOptions,
     refs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -112,7 +114,7 @@ def rm(
             "rm takes either names of XComs, or --dag and --run", hint="xcomctl rm --dag DAG --run RUN"
         )
     voice = talk.talk()
-    with Interruption() as interruption, connection.open() as session:
+    with Interruption() as interruption, connection.open(resources) as session:
         from xcomctl.removal import Removal, plan_removal
 
         roots = tuple(session.roots)
@@ -129,6 +131,7 @@ def rm(
                 now=datetime.now(timezone.utc),
                 endpoint=session.endpoint,
                 accepted=accept or (),
+                resources=session.resources,
                 report=report,
             )
         carry_out(

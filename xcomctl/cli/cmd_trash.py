@@ -14,6 +14,7 @@ import typer
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, OutputFormat, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.errors import NotFoundError, PartialError, UsageError
 from xcomctl.models import ObjectAddress, Root, outermost
@@ -134,6 +135,7 @@ def trash_restore(
 def trash_purge(
     connection: ConnectionOptions,
     talk: TalkOptions,
+    resources: ResourceOptions,
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="D", help="Only what has been there for longer.")
     ] = "14d",
@@ -153,7 +155,8 @@ def trash_purge(
     _require_document(output)
     keep = parse_duration(older_than)
     voice = talk.talk()
-    with Interruption() as interruption, connection.open() as session:
+    with Interruption() as interruption, connection.open(resources) as session:
+        limits = session.resources
         roots = _roots(session)
         before = {root.bucket: session.store.now(root.bucket) - keep for root in roots}
 
@@ -198,6 +201,7 @@ def trash_purge(
                     ignore_archives=False,
                     outcome=outcome,
                     pace=Pace(),
+                    resources=limits,
                     report=interruption.between_batches(progress),
                 )
             finally:

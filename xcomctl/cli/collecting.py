@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,10 @@ import typer
 from xcomctl.cli.policies import read_policy_file
 from xcomctl.cli.scoping import (
     IgnoreArchives,
+    S3Inventory,
+    ShardOption,
     UnsafeMinAge,
+    open_inventory,
     parse_age,
     parse_keep,
     parse_min_age,
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from xcomctl.wiring import Session
 
 _WHAT = "What may go"
+
+_TURNS = timedelta(minutes=30)
 
 Accept = Annotated[
     list[str] | None,
@@ -53,6 +58,16 @@ TrashKeep = Annotated[
         metavar="D",
         help="How long objects stay in the trash before they are purged; 0s deletes them for good.",
         show_default="14d",
+        rich_help_panel="How",
+    ),
+]
+WaitLock = Annotated[
+    str | None,
+    typer.Option(
+        "--wait-lock",
+        metavar="D",
+        help="How long to wait while another xcomctl is at work on the store.",
+        show_default="0s; 30m with --shard",
         rich_help_panel="How",
     ),
 ]
@@ -126,6 +141,8 @@ class CollectOptions:
     ] = None
     unsafe_min_age: UnsafeMinAge = False
     ignore_archives: IgnoreArchives = False
+    inventory: S3Inventory = None
+    shard: ShardOption = None
     trash_keep: TrashKeep = None
     accept: Accept = None
 
@@ -136,6 +153,7 @@ class CollectOptions:
         """
         from xcomctl.collect import Scope
         from xcomctl.policy import Policy
+        from xcomctl.shards import Shard
 
         require_acceptances(self.accept or ())
         choices: dict[str, Any] = {}
@@ -151,7 +169,11 @@ class CollectOptions:
         if self.trash_keep is not None:
             choices["trash_keep"] = parse_keep("--trash-keep", self.trash_keep)
         scope = Scope(
-            roots=(), policy=replace(policy, dag=self.dag), ignore_archives=self.ignore_archives, **choices
+            roots=(),
+            policy=replace(policy, dag=self.dag),
+            ignore_archives=self.ignore_archives,
+            shard=None if self.shard is None else Shard.parse(self.shard),
+            **choices,
         )
         if not scope.orphans and not scope.policy.expires_anything:
             raise UsageError(
@@ -173,11 +195,21 @@ class CollectOptions:
         return file.policy, {name: value for name, value in members.items() if value is not None}
 
 
-def make_plan(session: Session, scope: Scope, talk: Talk, *, accepted: list[str] | None) -> Plan:
-    """Plan a collection of the stores of the session, showing how far it is."""
+def parse_wait(text: str | None, *, sharded: bool = False) -> timedelta:
+    """Read `--wait-lock`. Shares that are collected at the same time take turns. Raises UsageError."""
+    if text is None:
+        return _TURNS if sharded else timedelta(0)
+    return parse_keep("--wait-lock", text)
+
+
+def make_plan(
+    session: Session, scope: Scope, talk: Talk, *, accepted: list[str] | None, inventory: str | None = None
+) -> Plan:
+    """Plan a collection of the stores of the session, showing how far it is. `inventory` is the URI of an S3 Inventory."""
     from xcomctl.collect import plan_collection
 
     roots = resolve_roots(session, talk)
+    listing = open_inventory(session, inventory, roots, talk)
     with stages(talk) as report:
         return plan_collection(
             session.source,
@@ -187,5 +219,7 @@ def make_plan(session: Session, scope: Scope, talk: Talk, *, accepted: list[str]
             now=datetime.now(timezone.utc),
             endpoint=session.endpoint,
             accepted=accepted or (),
+            listing=listing,
+            resources=session.resources,
             report=report,
         )

@@ -26,6 +26,7 @@ from xcomctl.render.columns import OutputStyle
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
+    from xcomctl.cli.resources import ResourceOptions
     from xcomctl.wiring import Session
 
 _CONNECTION = "Where rows and objects live"
@@ -125,16 +126,16 @@ class ConnectionOptions:
         ),
     ] = None
 
-    def open(self) -> Session:
+    def open(self, resources: ResourceOptions | None = None) -> Session:
         """Open a session with these options over the environment and the files. Use it in a `with`.
 
         Nothing is connected before it is used. Raises UsageError for a bad option or configuration.
         """
         from xcomctl.wiring import Session
 
-        return Session(self.flags().load())
+        return Session(self.flags(resources).load())
 
-    def flags(self) -> Flags:
+    def flags(self, resources: ResourceOptions | None = None) -> Flags:
         """The same, as the configuration takes it."""
         return Flags(
             db=self.db,
@@ -145,6 +146,9 @@ class ConnectionOptions:
             endpoint_url=self.endpoint_url,
             region=self.region,
             aws_profile=self.aws_profile,
+            memory=None if resources is None else resources.memory,
+            threads=None if resources is None else resources.threads,
+            tmp=None if resources is None else resources.tmp,
         )
 
 

@@ -27,3 +27,6 @@ def introduce(plan: Plan, talk: Talk) -> None:
     talk.note(
         f"plan {plan.plan_id} of {format_time(plan.created_at)}, for {plan.basis.database_label} and {stores}"
     )
+    listing = plan.basis.inventory
+    if listing is not None:
+        talk.note(f"objects as of {format_time(listing.created_at)}, from {listing.uri}")

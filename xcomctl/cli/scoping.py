@@ -11,10 +11,11 @@ import typer
 
 from xcomctl.errors import UsageError
 from xcomctl.models import Root
-from xcomctl.units import parse_duration
+from xcomctl.units import format_time, parse_duration
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
+    from xcomctl.stores.stored_listing import StoredListing
     from xcomctl.wiring import Session
 
 _SCOPE = "What is looked at"
@@ -46,6 +47,44 @@ IgnoreArchives = Annotated[
         rich_help_panel=_SCOPE,
     ),
 ]
+
+
+S3Inventory = Annotated[
+    str | None,
+    typer.Option(
+        "--inventory",
+        metavar="URI",
+        help="The manifest.json of an S3 Inventory, in the place of listing the store; its time is that of the objects.",
+        rich_help_panel=_SCOPE,
+    ),
+]
+
+
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only share I of N of the DAGs and objects: N machines find together what one does.",
+        rich_help_panel=_SCOPE,
+    ),
+]
+
+
+def open_inventory(
+    session: Session, uri: str | None, roots: Sequence[Root], talk: Talk
+) -> StoredListing | None:
+    """The S3 Inventory at `uri`, None where none is given, with a word on how old it is.
+
+    Raises UsageError where it does not fit the roots, RefusedError where it is too old, NotFoundError, StoreError.
+    """
+    if uri is None:
+        return None
+    if not roots:
+        raise UsageError("--inventory is of a bucket, and no store is given", hint="add --store s3://BUCKET")
+    listing = session.inventory(uri, roots)
+    talk.note(f"objects as of {format_time(listing.taken_at)}, from {uri}")
+    return listing
 
 
 def parse_min_age(text: str, unsafe: bool) -> timedelta:

@@ -78,6 +78,22 @@ class KeyPattern:
     codec: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shortcuts:
+    """What holds for values and keys that were not decoded: for reading very many of them in SQL.
+
+    `references` are names of dialects with patterns, in order. A stored value that is one JSON string (or a JSON string
+    that holds one, and so on) of printable ASCII without blanks, quotes and backslashes, which the first of these
+    matches, holds one reference: this text, exact, `s3://[connection@]bucket/key`. A value in which none of `traces`
+    occurs holds none; None where any value may hold one. `bounded` are the dialects in whose keys nothing that a uuid
+    could be made of touches the unique part, so that who looks for uuids finds it.
+    """
+
+    references: tuple[tuple[str, str], ...]
+    traces: tuple[str, ...] | None
+    bounded: frozenset[str]
+
+
 class Dialects(Protocol):
     """All dialects that are known in this run, built-in ones and those from the configuration."""
 
@@ -98,3 +114,6 @@ class Dialects(Protocol):
 
     def key_patterns(self) -> Sequence[KeyPattern]:
         """The patterns behind `claim`, in order, for doing the same in SQL."""
+
+    def shortcuts(self) -> Shortcuts:
+        """What may be told of values and keys without decoding them."""

@@ -12,9 +12,10 @@ from xcomctl import values
 from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xcom_s3
 from xcomctl.dialects.configured import DialectRule, compile_rule
 from xcomctl.dialects.documents import reference_in
-from xcomctl.dialects.interface import UNCLAIMABLE, Claim, KeyPattern, Reference, certainty
+from xcomctl.dialects.interface import UNCLAIMABLE, Claim, KeyPattern, Reference, Shortcuts, certainty
 from xcomctl.dialects.patterns import ReferencePattern, addresses_of, codec_of_key, compiled, may_name_object
 from xcomctl.dialects.texts import (
+    TRACES,
     Text,
     embedded_in,
     may_be_reference,
@@ -132,6 +133,17 @@ class DialectRegistry:
     def key_patterns(self) -> Sequence[KeyPattern]:
         """The patterns behind `claim`, in order. They do not look for what is UNCLAIMABLE: leave that out before."""
         return self._keys
+
+    def shortcuts(self) -> Shortcuts:
+        """What may be told of values and keys without decoding them."""
+        if not self._built_ins_only:
+            return Shortcuts((), None, frozenset(BUILT_IN))
+        return Shortcuts(
+            # Of all patterns the first ones: what they match is not looked at by any other.
+            tuple((pattern.dialect, pattern.pattern) for pattern in common_io.REFERENCES),
+            tuple(trace.decode() for trace in TRACES),
+            frozenset(BUILT_IN),
+        )
 
     def _in_parts(self, parts: Iterable[Text | dict[str, Any]], roots: Sequence[Root]) -> Iterator[Reference]:
         settled: set[str] = set()

@@ -11,7 +11,7 @@ from typing import Any
 from xcomctl import values
 
 # What `S3`, `xcom_s3://`, the bare keys and the JSON forms have in common; an escape may hide any of it.
-_TRACES = (b"s3", b"S3", b"xcom", b"XCOM", b"\\u")
+TRACES = (b"s3", b"S3", b"xcom", b"XCOM", b"\\u")
 _TRACES_IN_STRING = ("s3", "S3", "xcom")
 
 _EMBEDDED = re.compile(
@@ -24,7 +24,7 @@ _PUNCTUATION = ".,;:!?'`)]}>"
 
 def may_hold_reference(raw: bytes) -> bool:
     """Whether it is worth to decode a value: False only if no built-in dialect can find anything in it."""
-    return any(trace in raw for trace in _TRACES)
+    return any(trace in raw for trace in TRACES)
 
 
 def may_be_reference(text: str) -> bool:

@@ -24,6 +24,7 @@ from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.classify import classify, count
 from xcomctl.inventory.matches import require_matches
+from xcomctl.inventory.resources import Resources
 from xcomctl.mark import Mark, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import ObjectAddress, Root, Row
@@ -48,6 +49,7 @@ def explain(
     min_age: timedelta,
     ignore_archives: bool,
     orphans: bool = True,
+    resources: Resources | None = None,
     report: Report = silent,
 ) -> Explanation:
     """Explain the row or object that `ref` names. `orphans` tells whether they are collected. Nothing is changed.
@@ -55,7 +57,7 @@ def explain(
     Raises NotFoundError, UsageError (also for a policy that matches nothing), SourceError, StoreError.
     """
     subject = subject_of(ref, source, dialects, roots)
-    with Inventory(dialects, roots, report=report) as inventory:
+    with Inventory(dialects, roots, resources=resources, report=report) as inventory:
         mark, known_dags = fill(
             inventory, source, store, min_age=min_age, ignore_archives=ignore_archives, report=report
         )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import count
 from xcomctl.plan import Guard
+from xcomctl.share import Elsewhere
 
 LEAST_MATCH = 0.1
 """Share of the references under the roots whose object must be there."""
@@ -20,9 +21,9 @@ FEW_ORPHANS = 100
 _NAMES_SHOWN = 3
 
 
-def empty_database(inventory: Inventory, deletes_orphans: bool) -> Guard:
+def empty_database(inventory: Inventory, deletes_orphans: bool, elsewhere: Elsewhere) -> Guard:
     """Refuses a database without XCom rows beside stores with objects."""
-    rows = count(inventory, "SELECT count(*) FROM rows WHERE NOT archived")
+    rows = _live_rows(inventory) + elsewhere.rows
     return Guard(
         "empty_database",
         rows > 0 or not deletes_orphans,
@@ -32,9 +33,9 @@ def empty_database(inventory: Inventory, deletes_orphans: bool) -> Guard:
     )
 
 
-def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int) -> Guard:
+def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int, elsewhere: Elsewhere) -> Guard:
     """Refuses a database that has less than half of the rows that it had after the last operation."""
-    rows = count(inventory, "SELECT count(*) FROM rows WHERE NOT archived")
+    rows = _live_rows(inventory) + elsewhere.rows
     least = (before + 1) // 2
     return Guard(
         "shrunk_database",
@@ -45,21 +46,30 @@ def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int) ->
     )
 
 
-def cross_match(inventory: Inventory, deletes_orphans: bool) -> Guard:
-    """Refuses where hardly any reference under the stores matches an object."""
+def cross_match(
+    inventory: Inventory, deletes_orphans: bool, elsewhere: Elsewhere, listed_at: datetime | None = None
+) -> Guard:
+    """Refuses where hardly any reference under the stores matches an object.
+
+    A share may have few references, or none: some of the others' count as well.
+    Where the objects are those of a stored listing, rows that were written after it do not count.
+    """
     referring, present = inventory.run(
         """
         WITH followed AS (
-            SELECT r.row_id, r.reference_no, bool_or(o.object_id IS NOT NULL) AS present
+            SELECT r.row_id, r.reference_no, bool_or(m.row_id IS NOT NULL) AS present
             FROM refs r
             JOIN rows w ON w.row_id = r.row_id AND NOT w.archived
-            LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
+            LEFT JOIN met_refs m ON m.row_id = r.row_id AND m.reference_no = r.reference_no
             WHERE r.under_root AND r.confidence <> 'ambiguous'
+              AND ($listed_at IS NULL OR w.written_at IS NULL OR w.written_at <= $listed_at)
             GROUP BY r.row_id, r.reference_no
         )
         SELECT count(*), count(*) FILTER (WHERE present) FROM followed
-        """
+        """,
+        {"listed_at": None if listed_at is None else listed_at.replace(tzinfo=None)},
     )[0]
+    referring, present = referring + elsewhere.referring, present + elsewhere.present
     share = round(present / referring, 4) if referring else 0.0
     return Guard(
         "cross_match",
@@ -73,17 +83,20 @@ def cross_match(inventory: Inventory, deletes_orphans: bool) -> Guard:
     )
 
 
-def unreadable_references(inventory: Inventory, deletes_orphans: bool) -> Guard:
-    """Refuses where rows speak of a place below a root, and no dialect could tell which object they mean."""
+def unreadable_references(inventory: Inventory, deletes_orphans: bool, elsewhere: Elsewhere) -> Guard:
+    """Refuses where rows speak of a place below a root, and no dialect could tell which object they mean.
+
+    Rows of other shares may mean objects of this one.
+    """
     found = inventory.run(
         """
         SELECT count(*), min(dag_id || '/' || run_id || '/' || task_id || ':' || key)
-        FROM rows WHERE names_root AND NOT archived
-          AND row_id NOT IN (SELECT row_id FROM refs WHERE key IS NOT NULL)
+        FROM rows WHERE names_root AND reference IS NULL AND NOT archived
+          AND row_id NOT IN (SELECT row_id FROM careful_refs WHERE key IS NOT NULL)
           AND row_id NOT IN (SELECT row_id FROM links)
         """
     )[0]
-    value, example = int(found[0]), found[1]
+    value, example = int(found[0]) + elsewhere.unreadable, found[1] or elsewhere.example
     return Guard(
         "unreadable_references",
         value == 0 or not deletes_orphans,
@@ -94,12 +107,16 @@ def unreadable_references(inventory: Inventory, deletes_orphans: bool) -> Guard:
     )
 
 
+def _live_rows(inventory: Inventory) -> int:
+    return count(inventory, "SELECT count(*) FROM rows WHERE NOT archived")
+
+
 def unknown_dags(
-    inventory: Inventory, deletes_orphans: bool, known_dags: set[str], store_at: datetime | None
+    inventory: Inventory, deletes_orphans: bool, known_dags: set[str], objects_at: datetime | None
 ) -> Guard:
     """Refuses orphans that DAGs wrote lately of which this database never knew."""
     found: list[tuple[str, int]] = []
-    if deletes_orphans and store_at is not None:
+    if deletes_orphans and objects_at is not None:
         known = known_dags | {
             dag for (dag,) in inventory.run("SELECT DISTINCT dag_id FROM rows WHERE dag_id IS NOT NULL")
         }
@@ -110,7 +127,7 @@ def unknown_dags(
             WHERE o.dag_id IS NOT NULL
             GROUP BY o.dag_id HAVING max(o.last_modified) > $since
             """,
-            {"since": (store_at - ACTIVE_DEPLOYMENT).replace(tzinfo=None)},
+            {"since": (objects_at - ACTIVE_DEPLOYMENT).replace(tzinfo=None)},
         )
         found = sorted((dag, number) for dag, number in per_dag if dag not in known and number)
     value = sum(number for _, number in found)
@@ -127,7 +144,10 @@ def unknown_dags(
 
 def orphan_share(inventory: Inventory, deletes_orphans: bool, max_share: float) -> Guard:
     """Refuses to delete a large part of all objects as orphans."""
-    claimed = count(inventory, "SELECT count(*) FROM objects WHERE dialect IS NOT NULL")
+    claimed = count(
+        inventory,
+        "SELECT count(*) FROM objects JOIN object_states USING (object_id) WHERE dialect IS NOT NULL",
+    )
     orphans = count(inventory, "SELECT count(*) FROM object_states WHERE state = 'orphaned' AND in_scope")
     limit = max(int(claimed * max_share), FEW_ORPHANS)
     return Guard(

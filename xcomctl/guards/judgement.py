@@ -33,14 +33,16 @@ def judge(
     """
     ours = [one for one in owners if one.database == database]
     guards = [
-        contents.empty_database(inventory, deletes_orphans),
-        contents.shrunk_database(inventory, deletes_orphans, max((one.rows for one in ours), default=0)),
+        contents.empty_database(inventory, deletes_orphans, mark.elsewhere),
+        contents.shrunk_database(
+            inventory, deletes_orphans, max((one.rows for one in ours), default=0), mark.elsewhere
+        ),
         surroundings.older_database(
             mark.newest_run or 0, max((one.newest_run or 0 for one in ours), default=0), deletes_orphans
         ),
-        contents.cross_match(inventory, deletes_orphans),
-        contents.unreadable_references(inventory, deletes_orphans),
-        contents.unknown_dags(inventory, deletes_orphans, known_dags, mark.store_at),
+        contents.cross_match(inventory, deletes_orphans, mark.elsewhere, mark.listed_at),
+        contents.unreadable_references(inventory, deletes_orphans, mark.elsewhere),
+        contents.unknown_dags(inventory, deletes_orphans, known_dags, mark.objects_at),
         contents.orphan_share(inventory, deletes_orphans, max_share),
         surroundings.owner(owners, database),
         surroundings.open_transaction(mark.open_for, deletes_orphans),

@@ -23,7 +23,7 @@ SELECT
     END,
     NULL, NULL, NULL, NULL, o.bucket, o.key, o.etag, o.last_modified,
     -- A writer may put this very key again, unless the whole of it is unique per write.
-    coalesce(o.uuid IS NULL OR o.tail <> '', true),
+    coalesce(o.uuid_hash IS NULL OR o.tail <> '', true),
     NULL, NULL, NULL,
     1, o.object_id
 FROM object_states s JOIN objects o USING (object_id)

@@ -6,17 +6,20 @@ listed and still has no row in a later snapshot is unreferenced, and not merely 
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from importlib import resources
+from importlib import resources as files
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from xcomctl.dialects.interface import UNCLAIMABLE, Dialects, KeyPattern
-from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, digest_of, outermost
+from xcomctl.dialects.interface import Dialects
+from xcomctl.inventory.careful_values import CarefulReader
+from xcomctl.inventory.keys import KeySql
+from xcomctl.inventory.pieces import pieces, with_text
+from xcomctl.inventory.plain_values import CREATE_ROWS, CREATE_ROWS_VIEW, plain_refs, read_plain
+from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Workspace
+from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, outermost
 from xcomctl.stores.interface import ObjectInfo, object_schema
-from xcomctl.values import search_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,38 +27,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, int], None]
 """Told the stage ("objects", "rows", ...) and how many more of it were done."""
-
-# What follows a uuid up to where a string must end; 1,024 bytes is the longest key that S3 has.
-_TAIL = r'(?:/[^"\\\s]{0,1024})?'
-# Looked at and not consumed, since it may hold the next uuid: `.../<run with a uuid>/<task>/<uuid>`.
-_MENTION = re.compile(rf"({UUID_PATTERN})(?=({_TAIL}))")
-
-# Tails that `_TAIL` finds whole in any value: an object with another one is kept by its uuid alone.
-_FINDABLE_TAIL = r"/[!#-\[\]-~]{0,1000}"
-
-_DASHED_UUID = UUID_PATTERN.partition("|")[0]
-
-_ROW_COLUMNS = (
-    "row_id",
-    "source_table",
-    "archived",
-    "row_key",
-    "dag_run_id",
-    "dag_id",
-    "run_id",
-    "task_id",
-    "map_index",
-    "key",
-    "written_at",
-    "run_state",
-    "run_at",
-    "run_ended_at",
-    "try_number",
-    "superseded",
-    "digest",
-    "size",
-    "names_root",
-)
 
 
 def silent(stage: str, count: int) -> None:
@@ -65,8 +36,9 @@ def silent(stage: str, count: int) -> None:
 class Inventory:
     """Rows, references and objects of one run. A context manager; what it spilled to disk is removed at the end.
 
-    `memory_limit` is DuckDB's (`1GiB`); beyond it, it spills to a temporary folder. With `search_whole_keys` also an
-    object that no dialect claims is kept by a value in which its key occurs.
+    Beyond the memory of `resources` it spills to a temporary folder. With `search_whole_keys` also an object that no
+    dialect claims is kept by a value in which its key occurs. Raises UsageError, also at its end, where the limits are
+    too narrow for what was asked.
     """
 
     def __init__(
@@ -74,31 +46,30 @@ class Inventory:
         dialects: Dialects,
         roots: Sequence[Root],
         *,
-        memory_limit: str = "1GiB",
+        resources: Resources | None = None,
         search_whole_keys: bool = False,
         report: Report = silent,
     ) -> None:
-        import duckdb
-
         self.roots = outermost(roots)
         self._dialects = dialects
+        self._shortcuts = dialects.shortcuts()
+        self._keys = KeySql(dialects.key_patterns(), self._shortcuts)
         self._search_whole_keys = search_whole_keys
-        self._places = [_place_pattern(root) for root in self.roots]
         self._report = report
         self._next_row = 0
-        self._spill = tempfile.TemporaryDirectory(prefix="xcomctl-")
+        self._next_object = 0
+        self._workspace = Workspace(resources or Resources())
         try:
-            self.sql: duckdb.DuckDBPyConnection = duckdb.connect(
-                config={
-                    "memory_limit": memory_limit,
-                    "temp_directory": self._spill.name,
-                    "autoinstall_known_extensions": "false",
-                    "preserve_insertion_order": "false",
-                }
-            )
+            for statement in (*self._keys.create(), CREATE_ROWS, CREATE_ROWS_VIEW):
+                self.run(statement)
+            self.run(plain_refs(self._shortcuts))
             self.run_script("schema.sql")
-        except BaseException:
-            self._spill.cleanup()
+            self.run(
+                "CREATE VIEW elusive_objects AS SELECT object_id, bucket, key, key_hash FROM listed_objects"  # noqa: S608 - numbers
+                f" WHERE uuid_hash IS NULL OR {self._keys.unbounded()}"
+            )
+        except BaseException as error:
+            self._workspace.close(error)
             raise
 
     def __enter__(self) -> Inventory:
@@ -107,8 +78,12 @@ class Inventory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.sql.close()
-        self._spill.cleanup()
+        self._workspace.close(error)
+
+    @property
+    def sql(self) -> duckdb.DuckDBPyConnection:
+        """The database that the inventory is."""
+        return self._workspace.connection
 
     def run(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement to its end; all rows that it gives. For a few rows only."""
@@ -116,20 +91,16 @@ class Inventory:
 
     def run_script(self, name: str, parameters: dict[str, object] | None = None) -> None:
         """Run one of the SQL files beside this module, statement by statement."""
-        text = resources.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")
+        text = files.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")
         for statement in self.sql.extract_statements(text):
             self.sql.execute(statement, parameters if statement.named_parameters else None).fetchall()
 
     def add_objects(self, root: Root, batches: Iterable[pa.RecordBatch]) -> None:
         """Add a listing of everything below `root` (batches of `stores.interface.object_schema`)."""
-        import pyarrow as pa
-
-        statement = _claim_sql(self._dialects.key_patterns())
-        for batch in batches:
-            self.sql.register("batch", _without_zones(pa.Table.from_batches([batch])))
-            self.run(statement, {"prefix_length": len(root.prefix)})
-            self.sql.unregister("batch")
-            self._report("objects", batch.num_rows)
+        statement = self._keys.insert()
+        for table in pieces(batches):
+            self._over(statement, table, {"prefix_length": len(root.prefix)})
+            self._report("objects", table.num_rows)
 
     def add_described(self, objects: Sequence[ObjectInfo]) -> None:
         """Add objects that the store described, as if they had been listed. Those outside of the roots are left out."""
@@ -150,200 +121,114 @@ class Inventory:
             self.add_objects(root, [pa.RecordBatch.from_pylist(records, schema=object_schema())])
 
     def add_rows(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Add every row of a snapshot (batches of `metadata.interface.row_schema`), after all objects."""
-        loose_keys = self._objects_without_uuid()
-        loose_mentions = self._mentions_without_bounds()
-        for batch in batches:
-            self._add_row_batch(batch, loose_keys, loose_mentions)
-            self._report("rows", batch.num_rows)
-        self.run_script("links.sql")
+        """Add every row of a snapshot (batches of `metadata.interface.row_schema`), after all objects.
 
-    def _add_row_batch(
-        self,
-        batch: pa.RecordBatch,
-        loose_keys: Sequence[tuple[int, str]],
-        loose_mentions: Sequence[re.Pattern[str]],
-    ) -> None:
-        import pyarrow as pa
+        May be called again, for other rows and after more objects; what is new is linked to all that is there.
+        """
+        self._read(batches, _ROWS_READ)
 
-        first = self._next_row
-        self._next_row += batch.num_rows
-        row_ids = range(first, self._next_row)
-        digests: list[str] = []
-        sizes: list[int] = []
-        names_root: list[bool] = []
-        references = _Columns(
-            "row_id", "reference_no", "dialect", "confidence", "text", "bucket", "key", "under_root"
-        )
-        mentions = _Columns("row_id", "uuid", "tail")
-        links = _Columns("row_id", "object_id", "exact")
-        for row_id, value in zip(row_ids, batch.column("raw"), strict=True):
-            raw: bytes | None = value.as_py()
-            digests.append(digest_of(raw))
-            sizes.append(len(raw or b""))
-            self._collect_references(row_id, raw, references)
-            text = search_text(raw)
-            names_root.append(
-                any(place in text and pattern.search(text) is not None for place, pattern in self._places)
-            )
-            for pattern in (_MENTION, *loose_mentions):
-                for uuid, tail in pattern.findall(text):
-                    mentions.add(row_id, uuid.lower(), tail)
-            for object_id, key in loose_keys:
-                if key in text:
-                    links.add(row_id, object_id, False)
-        table = (
-            pa.Table.from_batches([batch])
-            .drop_columns(["raw"])
-            .append_column("row_id", pa.array(row_ids, pa.int64()))
-            .append_column("digest", pa.array(digests, pa.string()))
-            .append_column("size", pa.array(sizes, pa.int64()))
-            .append_column("names_root", pa.array(names_root, pa.bool_()))
-            .select(_ROW_COLUMNS)
-        )
-        self._insert("INSERT INTO rows SELECT * FROM batch", _without_zones(table))
-        self._insert("INSERT INTO refs SELECT * FROM batch", references.table())
-        self._insert(
-            "INSERT INTO mentions SELECT DISTINCT * FROM batch WHERE uuid IN (SELECT uuid FROM objects)",
-            mentions.table(),
-        )
-        self._insert("INSERT INTO links SELECT * FROM batch", links.table())
+    def add_links(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Link the objects to the rows that keep them, as `add_rows` does, and forget all other rows."""
+        self._read(batches, _ROWS_READ + _OF_THE_OBJECTS)
 
-    def _collect_references(self, row_id: int, raw: bytes | None, into: _Columns) -> None:
-        for number, reference in enumerate(self._dialects.references(raw, self.roots)):
-            for address in reference.addresses or (None,):
-                into.add(
-                    row_id,
-                    number,
-                    reference.dialect,
-                    reference.confidence,
-                    reference.text,
-                    address and address.bucket,
-                    address and address.key,
-                    address is not None and self.contains(address),
-                )
+    def _read(self, batches: Iterable[pa.RecordBatch], keep: str) -> None:
+        new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
+        whole_keys = self._find_whole_keys()
+        unbounded = self._unbounded_uuids()
+        reader = CarefulReader(self._dialects, self.roots, whole_keys=whole_keys, unbounded=unbounded)
+        # Such a uuid or key could reach over the edge of what a plain value quotes.
+        all_careful = bool(unbounded) or any(sign in key for _, key in whole_keys for sign in '"\\')
+        statement = read_plain(self._shortcuts, self.roots, all_careful=all_careful)
+        for table in pieces(batches):
+            self._add_piece(with_text(table, self._next_row), statement, reader, keep)
+            self._next_row += table.num_rows
+            self._report("rows", table.num_rows)
+        self.run_script("links.sql", new)
+        ((self._next_object,),) = self.run("SELECT coalesce(max(object_id) + 1, 0) FROM listed_objects")
+
+    def _add_piece(self, table: pa.Table, read: str, reader: CarefulReader, keep: str) -> None:
+        """Add `table`, one piece of the rows, with what their values say."""
+        self._over(read, table)
+        raw = table.column("raw")
+        found = self.run("SELECT row_id FROM readings WHERE careful ORDER BY row_id")
+        reader.read((row_id, raw[row_id - self._next_row].as_py()) for (row_id,) in found)
+        self._over("INSERT INTO careful_refs SELECT * FROM batch", reader.references.take())
+        self._over(
+            "INSERT INTO careful_mentions SELECT row_id, hash(uuid), tail FROM batch", reader.mentions.take()
+        )
+        self._over("INSERT INTO links SELECT row_id, object_id, false FROM batch", reader.links.take())
+        self._over("INSERT INTO naming_root SELECT row_id FROM batch", reader.naming_root.take())
+        if reader.looks_for_keys:
+            self._over(_MENTIONED_KEYS, table)
+        self._over(keep, table)
+        self.run("DELETE FROM naming_root")
 
     def contains(self, address: ObjectAddress) -> bool:
         """Whether the object lies under one of the roots."""
         return any(root.contains(address) for root in self.roots)
 
-    def _objects_without_uuid(self) -> list[tuple[int, str]]:
-        """Objects whose layout has no uuid: only the key, wherever it occurs as a whole, can speak for them."""
-        found = self.run(
-            "SELECT object_id, unnest(list_distinct([key, relative_key])) AS whole_key FROM objects"
-            " WHERE uuid IS NULL AND (dialect IS NOT NULL OR $all)",
+    def _find_whole_keys(self) -> list[tuple[int, str]]:
+        """Fill `whole_keys` with the keys of objects whose layout has no uuid: only the key as a whole speaks for them."""
+        self.run(
+            """
+            CREATE OR REPLACE TABLE whole_keys AS
+            SELECT * FROM (
+                SELECT object_id, unnest(list_distinct([key, relative_key])) AS whole_key FROM objects
+                WHERE uuid_hash IS NULL AND (claim IS NOT NULL OR $all)
+            ) WHERE whole_key <> ''
+            """,
             {"all": self._search_whole_keys},
         )
-        return [(int(object_id), str(key)) for object_id, key in found if key]
+        return [(int(object_id), str(key)) for object_id, key in self.run("SELECT * FROM whole_keys")]
 
-    def _mentions_without_bounds(self) -> list[re.Pattern[str]]:
-        """How to find uuids whose key has more hex digits around them, as a layout of the configuration may have it.
+    def _unbounded_uuids(self) -> list[int]:
+        """Lengths of uuids (0 with dashes) whose key has more hex digits around them, as a layout of the user may have it.
 
         Read from left to right, `a<32 hex digits>` is one run of 33: such uuids are looked for at every position.
         """
         found = self.run(
-            "SELECT DISTINCT if(contains(uuid, '-'), 0, length(uuid)) FROM objects"
-            " WHERE NOT list_contains(regexp_extract_all(lower(key), $uuid), uuid)",
+            "SELECT DISTINCT if(contains(uuid, '-'), 0, length(uuid)) FROM objects"  # noqa: S608 - numbers
+            f" WHERE {self._keys.unbounded()} AND uuid_hash IS NOT NULL"
+            " AND NOT list_contains(regexp_extract_all(lower(key), $uuid), uuid)",
             {"uuid": UUID_PATTERN},
         )
-        uuids = [f"[0-9a-fA-F]{{{length}}}" if length else _DASHED_UUID for (length,) in sorted(found)]
-        return [re.compile(f"(?=({uuid})({_TAIL}))") for uuid in uuids]
+        return [int(length) for (length,) in found]
 
-    def _insert(self, statement: str, table: pa.Table | None) -> None:
+    def _over(
+        self, statement: str, table: pa.Table | None, parameters: dict[str, object] | None = None
+    ) -> None:
+        """Run a statement in which `batch` is the table; nothing where there is none."""
         if table is None:
             return
         self.sql.register("batch", table)
-        self.run(statement)
-        self.sql.unregister("batch")
+        try:
+            self.run(statement, parameters)
+        finally:
+            self.sql.unregister("batch")
 
 
-class _Columns:
-    """Values of one batch, column by column, on their way to Arrow."""
+_MENTIONED_KEYS = """
+    INSERT INTO links
+    SELECT b.row_id, k.object_id, false
+    FROM batch b JOIN readings r ON r.row_id = b.row_id AND NOT r.careful
+    JOIN whole_keys k ON contains(b.text, k.whole_key)
+"""
 
-    def __init__(self, *names: str) -> None:
-        self._values: dict[str, list[Any]] = {name: [] for name in names}
-
-    def add(self, *values: object) -> None:
-        for column, value in zip(self._values.values(), values, strict=True):
-            column.append(value)
-
-    def table(self) -> pa.Table | None:
-        """The columns as an Arrow table; None if there is nothing in them."""
-        import pyarrow as pa
-
-        return pa.table(self._values) if next(iter(self._values.values())) else None
-
-
-def _place_pattern(root: Root) -> tuple[str, re.Pattern[str]]:
-    """How a value may name a key below a root: a text that must occur, and what must stand around it.
-
-    Where the whole bucket is the root its name alone is too common a word: it counts behind `//` or `@` only.
-    """
-    place = f"{root.bucket}/{root.prefix}"
-    before = r"(?<![A-Za-z0-9.-])" if root.prefix else r"(?<=[/@])"
-    return place, re.compile(before + re.escape(place) + r"""[^\s"'\\/]""")
-
-
-def _without_zones(table: pa.Table) -> pa.Table:
-    """UTC times as times without zone: DuckDB would otherwise need its ICU extension to compare them."""
-    import pyarrow as pa
-
-    for index, field in enumerate(table.schema):
-        if pa.types.is_timestamp(field.type) and field.type.tz is not None:
-            table = table.set_column(index, field.name, table.column(index).cast(pa.timestamp("us")))
-    return table
-
-
-def _claim_sql(patterns: Sequence[KeyPattern]) -> str:
-    """Insert a batch of objects with the claim of the first pattern that matches, done by RE2 inside DuckDB."""
-    claims = " ".join(
-        f"WHEN regexp_matches(key, {_literal(pattern.pattern)}) THEN {number}"
-        for number, pattern in enumerate(patterns)
+_ROWS_READ = """
+    INSERT INTO read_rows (
+        row_id, source_table, archived, row_key, dag_run_id, dag_id, run_id, task_id, map_index, key, written_at,
+        run_state, run_at, run_ended_at, try_number, superseded, size, names_root, reference, reading, layers,
+        under_root, key_hash, uuid_hash, tail, other_digest
     )
-    claimed = f"CASE WHEN regexp_matches(key, {_literal(UNCLAIMABLE)}) THEN NULL {claims} END"
-    names = (
-        "CASE claim "
-        + " ".join(f"WHEN {n} THEN {_literal(p.dialect)}" for n, p in enumerate(patterns))
-        + " END"
-    )
-    uuid = _literal(UUID_PATTERN)
-    return f"""
-        INSERT INTO objects
-        WITH claimed AS (SELECT *, {claimed if patterns else "NULL"} AS claim FROM batch),
-        named AS (
-            SELECT *, {names if patterns else "NULL"} AS dialect, {_group_sql(patterns, "unique")} AS unique_part
-            FROM claimed
-        ),
-        placed AS (SELECT *, nullif(regexp_extract(unique_part, {uuid}), '') AS uuid FROM named),
-        followed AS (SELECT *, substr(unique_part, strpos(unique_part, uuid) + length(uuid)) AS tail FROM placed)
-        SELECT nextval('object_ids'), bucket, key, size, etag, last_modified, dialect, lower(uuid),
-               CASE WHEN regexp_full_match(tail, {_literal(_FINDABLE_TAIL)}) THEN tail WHEN uuid IS NOT NULL THEN '' END,
-               substr(key, $prefix_length + 1),
-               {_group_sql(patterns, "dag_id")}, {_group_sql(patterns, "run_id")},
-               {_group_sql(patterns, "task_id")}, TRY_CAST({_group_sql(patterns, "map_index")} AS INTEGER),
-               {_group_sql(patterns, "key")}
-        FROM followed
-    """  # noqa: S608 - patterns are checked constants or configuration, and quoted as literals
+    SELECT
+        b.row_id, b.source_table, b.archived, b.row_key, b.dag_run_id, b.dag_id, b.run_id, b.task_id, b.map_index, b.key,
+        b.written_at, b.run_state, b.run_at, b.run_ended_at, b.try_number, b.superseded, coalesce(octet_length(b.raw), 0),
+        coalesce(r.under_root, false) OR b.row_id IN (SELECT row_id FROM naming_root),
+        r.reference, r.reading, r.layers, r.under_root, r.key_hash, r.uuid_hash, r.tail, r.other_digest
+    FROM batch b JOIN readings r USING (row_id)
+"""
 
-
-def _group_sql(patterns: Sequence[KeyPattern], group: str) -> str:
-    """One named group of the pattern that claimed the key, NULL where the pattern has no such group."""
-    cases = []
-    for number, pattern in enumerate(patterns):
-        index = re.compile(pattern.pattern).groupindex.get(group)
-        if index is None:
-            continue
-        extracted = f"nullif(regexp_extract(key, {_literal(pattern.pattern)}, {index}), '')"
-        if pattern.quoted and group != "unique":
-            # `~` is never quoted: where it is, the component is absent or was cut, and names nothing. A sequence that
-            # is no UTF-8 once decoded stays as it is written.
-            extracted = (
-                f"CASE WHEN NOT contains({extracted}, '%7E')"
-                f" THEN coalesce(TRY(url_decode({extracted})), {extracted}) END"
-            )
-        cases.append(f"WHEN {number} THEN {extracted}")
-    return f"CASE claim {' '.join(cases)} END" if cases else "NULL"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+_OF_THE_OBJECTS = """
+    WHERE r.uuid_hash IN (SELECT uuid_hash FROM listed_objects)
+       OR r.key_hash IN (SELECT key_hash FROM listed_objects)
+"""

@@ -41,11 +41,18 @@ def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: dat
     inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
     query, parameters = policy.pinned_objects_sql(now)
     inventory.run(f"CREATE OR REPLACE TABLE pinned_objects AS {query}", parameters)
+    # The DAGs of all objects are read from their keys only where they are asked for.
+    inventory.run("CREATE OR REPLACE TABLE scoped_objects (object_id BIGINT)")
+    if policy.dag is not None:
+        inventory.run(
+            "INSERT INTO scoped_objects SELECT object_id FROM objects WHERE regexp_full_match(dag_id, $scope)",
+            {"scope": glob_pattern(policy.dag)},
+        )
     inventory.run_script(
         "states.sql",
         {
             "cutoff": cutoff.replace(tzinfo=None),
-            "scope": None if policy.dag is None else glob_pattern(policy.dag),
+            "everything": policy.dag is None,
             "untouchable": UNCLAIMABLE,
             "reserved": f"(^|/){re.escape(RESERVED_FOLDER)}",
         },

@@ -23,6 +23,19 @@ def require_matches(inventory: Inventory, policy: Policy, known_dags: set[str], 
     """
     if policy.dag is None and not policy.rules and not policy.pins:
         return
+    require_dags(inventory, policy, known_dags)
+    for rule in policy.rules:
+        _require_rule(inventory, rule)
+    for pin in policy.pins:
+        if pin.holds_at(now):
+            _require_pin(inventory, pin)
+
+
+def require_dags(inventory: Inventory, policy: Policy, known_dags: set[str] | frozenset[str]) -> None:
+    """Raise UsageError if `--dag` or the DAG of a rule matches no DAG: what can be told where only a share was read.
+
+    Makes the table `names`, of what is in the inventory and `known_dags`.
+    """
     inventory.run(
         """
         CREATE OR REPLACE TABLE names AS
@@ -37,18 +50,14 @@ def require_matches(inventory: Inventory, policy: Policy, known_dags: set[str], 
             f"--dag {policy.dag!r} matches no DAG, neither in the database nor in the stores", hint=_LIST_DAGS
         )
     for rule in policy.rules:
-        _require_rule(inventory, rule)
-    for pin in policy.pins:
-        if pin.holds_at(now):
-            _require_pin(inventory, pin)
+        if rule.dag is not None and not _found(inventory, "names", {"dag_id": rule.dag}):
+            raise UsageError(
+                f"{rule.place}: dag = {rule.dag!r} matches no known DAG",
+                hint=_near(inventory, "dag_id", rule.dag, {}) or _LIST_DAGS,
+            )
 
 
 def _require_rule(inventory: Inventory, rule: Rule) -> None:
-    if rule.dag is not None and not _found(inventory, "names", {"dag_id": rule.dag}):
-        raise UsageError(
-            f"{rule.place}: dag = {rule.dag!r} matches no known DAG",
-            hint=_near(inventory, "dag_id", rule.dag, {}) or _LIST_DAGS,
-        )
     within = {"dag_id": rule.dag}
     for column, name, glob in (("task_id", "task", rule.task), ("key", "key", rule.key)):
         if glob is None or not _found(inventory, "names", within | {column: "*"}):

@@ -1,49 +1,11 @@
--- The inventory: what was read from both sides, and how it hangs together. Times are UTC without zone.
+-- The inventory: what was read from both sides, and how it hangs together. Times are UTC without zone. The tables
+-- `listed_objects` (keys.py), `read_rows` (plain_values.py) and the views of them are there already. No primary keys: an index cannot go to disk.
 
 CREATE SEQUENCE object_ids;
 
-CREATE TABLE objects (
-    object_id BIGINT PRIMARY KEY,
-    bucket VARCHAR NOT NULL,
-    key VARCHAR NOT NULL,
-    size BIGINT NOT NULL,
-    etag VARCHAR NOT NULL,
-    last_modified TIMESTAMP NOT NULL,
-    dialect VARCHAR,          -- NULL: no dialect claims the key
-    uuid VARCHAR,             -- what a value must mention to keep the object: this uuid ...
-    tail VARCHAR,             -- ... followed by this text ('' where the uuid alone is unique per write)
-    relative_key VARCHAR NOT NULL,  -- the key below its root
-    dag_id VARCHAR,
-    run_id VARCHAR,
-    task_id VARCHAR,
-    map_index INTEGER,
-    xcom_key VARCHAR
-);
-
-CREATE TABLE rows (
-    row_id BIGINT PRIMARY KEY,
-    source_table VARCHAR NOT NULL,
-    archived BOOLEAN NOT NULL,
-    row_key VARCHAR,
-    dag_run_id BIGINT,
-    dag_id VARCHAR,
-    run_id VARCHAR,
-    task_id VARCHAR,
-    map_index BIGINT,
-    key VARCHAR,
-    written_at TIMESTAMP,
-    run_state VARCHAR,
-    run_at TIMESTAMP,
-    run_ended_at TIMESTAMP,
-    try_number BIGINT,
-    superseded BOOLEAN,
-    digest VARCHAR NOT NULL,
-    size BIGINT NOT NULL,
-    names_root BOOLEAN NOT NULL  -- a place below a root stands somewhere in the raw value
-);
-
--- One record per address that a reference of a row may mean; key is NULL where no root says which bucket.
-CREATE TABLE refs (
+-- What the values of rows say that are not plain: one record per address that a reference may mean; key is NULL where no
+-- root says which bucket.
+CREATE TABLE careful_refs (
     row_id BIGINT NOT NULL,
     reference_no INTEGER NOT NULL,
     dialect VARCHAR NOT NULL,
@@ -54,20 +16,51 @@ CREATE TABLE refs (
     under_root BOOLEAN NOT NULL
 );
 
--- Uuids that occur anywhere in a raw value, with the text behind them; only those that some object has.
-CREATE TABLE mentions (row_id BIGINT NOT NULL, uuid VARCHAR NOT NULL, tail VARCHAR NOT NULL);
+CREATE VIEW refs AS SELECT * FROM careful_refs UNION ALL SELECT * FROM plain_refs;
+
+-- Rows of the piece at hand in whose value a place below a root stands.
+CREATE TABLE naming_root (row_id BIGINT NOT NULL);
+
+-- Uuids that occur anywhere in such a value, with the text behind them.
+CREATE TABLE careful_mentions (row_id BIGINT NOT NULL, uuid_hash UBIGINT NOT NULL, tail VARCHAR NOT NULL);
+
+CREATE VIEW mentions AS
+SELECT row_id, uuid_hash, tail, NULL::UBIGINT AS key_hash FROM careful_mentions
+UNION ALL
+SELECT row_id, uuid_hash, tail, key_hash FROM read_rows WHERE reference IS NOT NULL;
 
 -- Rows that keep objects. exact: the reference says that this object is meant, and no other.
 CREATE TABLE links (row_id BIGINT NOT NULL, object_id BIGINT NOT NULL, exact BOOLEAN NOT NULL);
+
+-- References whose object is there, at one of the addresses that they may mean.
+CREATE VIEW met_refs AS
+SELECT l.row_id, 0 AS reference_no
+FROM links l JOIN read_rows w ON w.row_id = l.row_id SEMI JOIN listed_objects o ON o.object_id = l.object_id
+WHERE l.exact AND w.reference IS NOT NULL
+UNION ALL
+SELECT r.row_id, r.reference_no FROM careful_refs r JOIN listed_objects o ON o.bucket = r.bucket AND o.key = r.key;
+
+-- How the rows that stay and the rows that go keep objects, of those that any row keeps.
+CREATE TABLE expiring_rows (row_id BIGINT, reason VARCHAR);
+CREATE VIEW keeping AS
+SELECT
+    l.object_id,
+    bool_or(e.row_id IS NULL) AS kept,                  -- some row that stays
+    bool_or(e.row_id IS NOT NULL AND l.exact) AS named, -- some row that goes means just this object
+    any_value(e.reason) AS reason
+FROM links l LEFT JOIN expiring_rows e USING (row_id)
+GROUP BY l.object_id;
 
 -- Rows that hold a reference of a known backend which the given roots do not reach.
 CREATE VIEW unresolved_rows AS
 SELECT row_id, min(text) AS text, min(dialect) AS dialect
 FROM (
     SELECT row_id, reference_no, any_value(text) AS text, any_value(dialect) AS dialect
-    FROM refs
+    FROM careful_refs
     WHERE confidence <> 'ambiguous'
     GROUP BY row_id, reference_no
     HAVING NOT bool_or(under_root)
+    UNION ALL
+    SELECT row_id, reference_no, text, dialect FROM plain_refs WHERE NOT under_root
 )
 GROUP BY row_id;

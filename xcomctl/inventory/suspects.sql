@@ -4,7 +4,5 @@ SELECT r.row_id, r.reference_no, r.confidence, r.bucket, r.key
 FROM refs r
 JOIN rows w ON w.row_id = r.row_id AND NOT w.archived
 WHERE r.under_root
-  AND (r.row_id, r.reference_no) NOT IN (
-      SELECT f.row_id, f.reference_no FROM refs f JOIN objects o ON o.bucket = f.bucket AND o.key = f.key
-  )
+  AND NOT EXISTS (SELECT 1 FROM met_refs m WHERE m.row_id = r.row_id AND m.reference_no = r.reference_no)
 ORDER BY r.row_id, r.reference_no

@@ -11,3 +11,6 @@ FROM (
 )
 UNION ALL
 SELECT * FROM told_by_ledgers;
+
+-- Places in which there is an object.
+CREATE OR REPLACE VIEW places_taken AS SELECT bucket, key FROM objects;

@@ -12,7 +12,7 @@ WITH referenced AS (
         d.*, w.dag_id, w.run_id, w.task_id, w.map_index, w.key,
         CASE
             -- Of several that were there one after the other, the newest.
-            WHEN f.row_id IS NOT NULL AND o.object_id IS NULL THEN if(
+            WHEN f.row_id IS NOT NULL AND o.key IS NULL THEN if(
                 row_number() OVER (PARTITION BY d.bucket, d.original_key ORDER BY d.discarded_at DESC, d.trash_key DESC) = 1,
                 'restore_object', NULL)
             WHEN d.discarded_at < $purge_before THEN 'purge_object'
@@ -20,7 +20,7 @@ WITH referenced AS (
     FROM discarded d
     LEFT JOIN referenced f ON f.bucket = d.bucket AND f.original_key = d.original_key
     LEFT JOIN rows w ON w.row_id = f.row_id
-    LEFT JOIN objects o ON o.bucket = d.bucket AND o.key = d.original_key
+    LEFT JOIN places_taken o ON o.bucket = d.bucket AND o.key = d.original_key
 )
 SELECT
     action, 's3://' || bucket || '/' || original_key AS uri, dag_id, run_id, task_id, map_index, key, size,

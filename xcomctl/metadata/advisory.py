@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from xcomctl.errors import RefusedError, SourceError
+from xcomctl.errors import LockedError, RefusedError, SourceError
 from xcomctl.metadata.connections import Connections
 from xcomctl.metadata.failures import told_as_source_error
 
@@ -21,7 +21,7 @@ _LOST_HINT = "xcomctl log shows what was done; run the same command again to fin
 def advisory_lock(connections: Connections, name: str) -> Iterator[Callable[[], None]]:
     """Hold the lock of this name on a connection of its own; gives what makes sure that it is still held.
 
-    Raises RefusedError where another session holds it, or the engine has no such locks; SourceError.
+    Raises LockedError where another session holds it, RefusedError where the engine has no such locks; SourceError.
     """
     engine = connections.address.engine
     if engine == "sqlite":
@@ -96,8 +96,8 @@ def _first(connection: Connection, statement: str, **parameters: Any) -> Any:
     return connection.execute(sa.text(statement), parameters).scalar()
 
 
-def _refused(connections: Connections, name: str) -> RefusedError:
-    return RefusedError(
+def _refused(connections: Connections, name: str) -> LockedError:
+    return LockedError(
         f"{name} is locked by another xcomctl, in the database {connections.address.label}",
         hint="wait until that is done; if its process is dead, its connection and the lock will be gone soon",
     )

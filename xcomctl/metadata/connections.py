@@ -43,8 +43,11 @@ class Connections:
             if self.address.engine == "postgresql":
                 options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
                 connection = connection.execution_options(**options)
-                with connection.begin():
+                with connection.begin() as transaction:
                     yield connection
+                    if connection.invalidated:
+                        # A scan was left early. There is nothing to commit.
+                        transaction.rollback()
             elif self.address.engine == "mysql":
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                 # The server may wait long for us to take the next row of a scan: we do things in between.

@@ -15,6 +15,7 @@ from xcomctl.metadata.connections import Connections
 from xcomctl.metadata.deletion import Deletion
 from xcomctl.metadata.directory import known_dag_ids, run_ids_with_xcoms
 from xcomctl.metadata.failures import told_as_source_error
+from xcomctl.metadata.first_page import FirstPage
 from xcomctl.metadata.identity import identity_of
 from xcomctl.metadata.insertion import Insertion
 from xcomctl.metadata.interface import (
@@ -72,6 +73,13 @@ class DatabaseSource:
         rows_filter = Filter.of(selection, self._address.engine)
         with self._reading() as (connection, queries):
             tables = [queries.live(name) for name in queries.shape.live]
+            if limit is not None:
+                page = FirstPage(queries, selection, sort, descending, limit)
+                with told_as_source_error(self._address):
+                    first = page.records(connection) if page.pays_off(connection) else None
+                if first is not None:
+                    yield from (to_row(record, tables[record[0]]) for record in first)
+                    return
             statement, parameters = listing_query(
                 queries,
                 rows_filter,

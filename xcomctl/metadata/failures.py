@@ -86,7 +86,7 @@ def told_as_source_error(address: DatabaseAddress) -> Iterator[None]:
         yield
     # Drivers also raise bare errors of the operating system, of missing libraries and of decoding.
     except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError, UnicodeError) as error:
-        raise _source_error(error, address) from error
+        raise source_error(error, address) from error
 
 
 @contextmanager
@@ -95,10 +95,11 @@ def told_around_callers(address: DatabaseAddress) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise _source_error(error, address) from error
+        raise source_error(error, address) from error
 
 
-def _source_error(error: Exception, address: DatabaseAddress) -> SourceError:
+def source_error(error: Exception, address: DatabaseAddress) -> SourceError:
+    """What an error of a driver, bare or as SQLAlchemy wraps it, is told as."""
     original: Any = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     cause = _cause(original)
     for secret in _secrets(address):
@@ -150,6 +151,11 @@ def _secrets(address: DatabaseAddress) -> list[str]:
         if isinstance(value, str):
             secrets.add(value)
     return sorted((secret for secret in secrets if secret), key=len, reverse=True)
+
+
+def lost(address: DatabaseAddress) -> SourceError:
+    """What to say of a connection that broke in the middle of an answer, without a word of the server."""
+    return SourceError(f"{address.label}: the connection was lost in the middle of an answer", hint=_LOST)
 
 
 def missing_driver() -> UsageError:

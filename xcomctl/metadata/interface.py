@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -131,11 +131,17 @@ class Snapshot(Protocol):
     def is_replica(self) -> bool:
         """Whether the server is a read replica, which may lag behind."""
 
-    def batches(self, *, include_archives: bool = True) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, *, include_archives: bool = True, dag_ids: Collection[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Every row of every XCom table, in batches of the schema `row_schema()`.
 
+        With `dag_ids` (names as `Snapshot.dag_ids` gives them) only the rows of these DAGs, and all rows that name no
+        DAG, as some archives have them: whoever shares the DAGs out sees each row at least once.
+
         Raises SourceError when the connection is lost or fewer rows come than the same view counts: a result is
-        whole or it is an error.
+        whole or it is an error. Iterate to the end before anything else is asked of the view; who stops in between
+        can ask it nothing any more.
         """
 
     def dag_ids(self) -> set[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from xcomctl.metadata.interface import SortField
@@ -16,12 +17,19 @@ _TIE_BREAKERS = ("dag_run_id", "task_id", "map_index", "key", "table_index", "ro
 
 
 def listing_query(
-    queries: Queries, rows_filter: Filter, *, sort: SortField, descending: bool, limit: int | None
+    queries: Queries,
+    rows_filter: Filter,
+    *,
+    sort: SortField,
+    descending: bool,
+    limit: int | None,
+    run_numbers: Sequence[int] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """SQL that gives the records of `queries.FIELDS` in order, and its parameters.
 
     Values are decoded outside of the sort, so that a limit spares the server all but those that are shown.
-    `limit` is applied by the database: give it only where the filter is exact.
+    `limit` is applied by the database: give it only where the filter is exact. With `run_numbers` (PostgreSQL only) the
+    rows are those of these runs.
     """
     parameters: dict[str, Any] = {}
     selects: list[str] = []
@@ -30,6 +38,10 @@ def listing_query(
         table = queries.live(name)
         condition, values = rows_filter.condition(table)
         parameters |= values
+        if run_numbers is not None:
+            of_runs = f"{table.expressions['dag_run_id']} = ANY(:run_numbers)"
+            condition = f"{condition} AND {of_runs}" if condition else of_runs
+            parameters["run_numbers"] = run_numbers
         raw_type = table.raw_type
         where = f" WHERE {condition}" if condition else ""
         selects.append(f"SELECT {aliased(table.expressions)} FROM {table.source}{where}")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,11 @@ FIELDS = (
 
 Identity = Literal["coordinates", "uuid", "none"]
 
+# PostgreSQL wants the columns of all parts of a UNION to be of one type.
+_NULL_TEXT = "CAST(NULL AS text)"
+_NULL_INTEGER = "CAST(NULL AS integer)"
+_NULLS = ("NULL", _NULL_TEXT, _NULL_INTEGER)
+
 
 @dataclass(frozen=True, slots=True)
 class TableQuery:
@@ -48,18 +53,32 @@ class TableQuery:
     expressions: Mapping[str, str]
     raw_type: str
 
-    def select(self, engine: EngineName, condition: str = "") -> str:
-        """`SELECT` of all fields; `condition` is SQL over the expressions."""
-        fields = {**self.expressions, "raw": readable(self.expressions["raw"], self.raw_type, engine)}
-        return f"SELECT {aliased(fields)} FROM {self.source}" + (f" WHERE {condition}" if condition else "")
+    def select(self, engine: EngineName, condition: str = "", fields: Sequence[str] = FIELDS) -> str:
+        """`SELECT` of these fields; `condition` is SQL over the expressions."""
+        readables = {**self.expressions, "raw": readable(self.expressions["raw"], self.raw_type, engine)}
+        where = f" WHERE {condition}" if condition else ""
+        return f"SELECT {aliased(readables, fields)} FROM {self.source}{where}"
+
+    def count(self, condition: str = "") -> str:
+        """`SELECT` of how many records that is."""
+        return f"SELECT count(*) FROM {self.source}" + (f" WHERE {condition}" if condition else "")
+
+    def is_null(self, field: str) -> bool:
+        """Whether the field is NULL in every record, since the table has nothing to say of it."""
+        return self.expressions[field] in _NULLS
 
 
 class Queries:
-    """Builds the queries for one shape on one engine."""
+    """Builds the queries for one shape on one engine. With `stored_times` they give times as the columns hold them."""
 
-    def __init__(self, shape: Shape, engine: EngineName) -> None:
+    def __init__(self, shape: Shape, engine: EngineName, *, stored_times: bool = False) -> None:
         self.shape = shape
         self.engine = engine
+        self._stored_times = stored_times
+
+    def by_stored_times(self) -> Queries:
+        """The same queries, but for times as the columns hold them."""
+        return Queries(self.shape, self.engine, stored_times=True)
 
     def table(self, name: str) -> str:
         """A table of Airflow, quoted, with its schema."""
@@ -90,6 +109,8 @@ class Queries:
 
     def time(self, expression: str) -> str:
         """SQL for a stored time as microseconds since 1970; SQLite's text is left to Python."""
+        if self._stored_times:
+            return expression
         if self.engine == "postgresql":
             return f"CAST(EXTRACT(EPOCH FROM {expression}) * 1000000 AS bigint)"
         if self.engine == "mysql":
@@ -132,8 +153,7 @@ class Queries:
             expressions["try_number"] = "ti.try_number"
             expressions["superseded"] = f"CASE WHEN ({archived}) OR {shadowed} THEN 1 ELSE 0 END"
         if "xcom_v2" in self.shape.live:
-            # PostgreSQL wants the columns of all parts of a UNION to be of one type.
-            expressions["row_id"] = "CAST(NULL AS text)" if self.engine == "postgresql" else "NULL"
+            expressions["row_id"] = _NULL_TEXT if self.engine == "postgresql" else "NULL"
         return self._live(name, "coordinates", source, expressions)
 
     def _attempts(self, name: str) -> TableQuery:
@@ -171,7 +191,7 @@ class Queries:
         return f"{alias}.{quote(name, self.engine)}"
 
     def _null_integer(self) -> str:
-        return "CAST(NULL AS integer)" if self.engine == "postgresql" else "NULL"
+        return _NULL_INTEGER if self.engine == "postgresql" else "NULL"
 
 
 def readable(expression: str, kind: str, engine: EngineName) -> str:
@@ -184,9 +204,9 @@ def readable(expression: str, kind: str, engine: EngineName) -> str:
     return expression
 
 
-def aliased(expressions: Mapping[str, str]) -> str:
-    """A select list of all fields, each under its own name."""
-    return ", ".join(f"{expressions[field]} AS f_{field}" for field in FIELDS)
+def aliased(expressions: Mapping[str, str], fields: Sequence[str] = FIELDS) -> str:
+    """A select list of fields, each under its own name."""
+    return ", ".join(f"{expressions[field]} AS f_{field}" for field in fields)
 
 
 def quote(name: str, engine: EngineName) -> str:

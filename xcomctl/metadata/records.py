@@ -83,14 +83,14 @@ def to_row(record: Record, table: TableQuery) -> Row:
         table=table.name,
         row_key=row_key_of(record, table.identity),
         dag_run_id=values["dag_run_id"],
-        dag_id=_clean(values["dag_id"]),
-        run_id=_clean(values["run_id"]),
-        task_id=_clean(values["task_id"]),
+        dag_id=clean(values["dag_id"]),
+        run_id=clean(values["run_id"]),
+        task_id=clean(values["task_id"]),
         map_index=values["map_index"],
-        key=_clean(values["key"]),
+        key=clean(values["key"]),
         written_at=time_of(values["written_at"]),
         raw=raw_of(values["raw"]),
-        run_state=_clean(values["run_state"]),
+        run_state=clean(values["run_state"]),
         run_at=time_of(values["run_at"]),
         run_ended_at=time_of(values["run_ended_at"]),
         try_number=values["try_number"],
@@ -155,10 +155,10 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, kind)
     except UnicodeEncodeError:
-        return pa.array([_clean(value) for value in values], kind)
+        return pa.array([clean(value) for value in values], kind)
 
 
-def _clean(text: Any) -> Any:
+def clean(text: Any) -> Any:
     """Text without the bytes that were not UTF-8, which are carried as lone surrogates until here."""
     if not isinstance(text, str) or text.isascii():
         return text

@@ -46,10 +46,6 @@ class TableRecords:
         where = f" WHERE {condition}" if condition else ""
         return f"SELECT {aliased(fields)}, {others} FROM {self.table.source}{where}"
 
-    def count(self, condition: str = "") -> str:
-        """`SELECT` of how many records that is."""
-        return f"SELECT count(*) FROM {self.table.source}" + (f" WHERE {condition}" if condition else "")
-
     def of(self, record: Record) -> RowRecord:
         """What `select` gave, as a record."""
         row = to_row(record[: len(FIELDS)], self.table)
@@ -88,7 +84,7 @@ def selected_records(
     for name in queries.shape.live:
         reader = TableRecords(name, queries)
         condition, parameters = rows_filter.condition(reader.table)
-        with streamed(connection, reader.count(condition), parameters, address) as counts:
+        with streamed(connection, reader.table.count(condition), parameters, address) as counts:
             ((counted,),) = counts
         given = 0
         with streamed(connection, reader.select(condition), parameters, address) as records:

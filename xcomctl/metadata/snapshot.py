@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +14,19 @@ from sqlalchemy.engine import Connection
 
 from xcomctl.errors import SourceError
 from xcomctl.metadata.connections import Connections
+from xcomctl.metadata.dag_scope import DagScope
 from xcomctl.metadata.directory import known_dag_ids
 from xcomctl.metadata.failures import told_as_source_error
 from xcomctl.metadata.interface import RowRecord, Selection
-from xcomctl.metadata.queries import Queries, TableQuery
-from xcomctl.metadata.records import time_of, to_batches
+from xcomctl.metadata.queries import Queries
+from xcomctl.metadata.records import time_of
 from xcomctl.metadata.row_records import selected_records
+from xcomctl.metadata.scanning import scan
 from xcomctl.metadata.selection import Filter
-from xcomctl.metadata.streaming import streamed
 from xcomctl.metadata.url import DatabaseAddress, EngineName
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BATCH_ROWS = 5_000
-BATCH_BYTES = 32 << 20
 
 _CLOCK: dict[EngineName, str] = {
     "postgresql": "CAST(EXTRACT(EPOCH FROM transaction_timestamp()) * 1000000 AS bigint)",
@@ -79,14 +77,14 @@ class DatabaseSnapshot:
         """Whether the server says that it is a read replica."""
         return self._is_replica
 
-    def batches(self, *, include_archives: bool = True) -> Iterator[pa.RecordBatch]:
-        """Every row of every XCom table; see `metadata.interface.Snapshot.batches`."""
+    def batches(
+        self, *, include_archives: bool = True, dag_ids: Collection[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Every row of every XCom table, or those of some DAGs; see `metadata.interface.Snapshot.batches`."""
+        scope = DagScope.of(dag_ids, self._queries.engine)
         shape = self._queries.shape
-        tables = [self._queries.live(name) for name in shape.live]
-        if include_archives:
-            tables += [self._queries.archive(name) for name in shape.archives]
-        for table in tables:
-            yield from self._table_batches(table)
+        for name in (*shape.live, *(shape.archives if include_archives else ())):
+            yield from scan(self._connection, self._queries, self._address, name, scope)
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of."""
@@ -103,22 +101,6 @@ class DatabaseSnapshot:
         """Every row of the live tables that is meant, with all columns; see `metadata.interface.Snapshot.records`."""
         chosen = Filter.of(selection, self._queries.engine)
         return selected_records(self._connection, self._queries, self._address, chosen)
-
-    def _table_batches(self, table: TableQuery) -> Iterator[pa.RecordBatch]:
-        with told_as_source_error(self._address):
-            counted = int(
-                _scalar(self._connection, f"SELECT count(*) FROM {self._queries.table(table.name)}")
-            )
-        given = 0
-        with streamed(self._connection, table.select(self._queries.engine), {}, self._address) as records:
-            for batch in to_batches(records, table, most_rows=BATCH_ROWS, most_bytes=BATCH_BYTES):
-                given += batch.num_rows
-                yield batch
-        if given != counted:
-            raise SourceError(
-                f"{self._address.label}: short result, table {table.name} gave {given} rows of {counted}",
-                hint="run the command again; a result that is not whole is never used",
-            )
 
 
 def oldest_transaction(connections: Connections) -> datetime | None:

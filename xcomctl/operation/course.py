@@ -16,7 +16,7 @@ from xcomctl.collect import DEFAULT_TRASH_KEEP
 from xcomctl.errors import XcomctlError
 from xcomctl.inventory.build import Report, silent
 from xcomctl.journal import Entry, Journal, StepKind, home_of, new_operation_id
-from xcomctl.lock import Lock
+from xcomctl.lock import AT_ONCE, Lock, Patience
 from xcomctl.metadata.interface import InsertOutcome, RowOutcome, RowRecord, RowTarget, Source
 from xcomctl.models import Root, outermost
 from xcomctl.operation.settling import settle_unfinished
@@ -80,11 +80,12 @@ class Operation:
         now: datetime,
         plan_id: str | None = None,
         trash_keep: timedelta = DEFAULT_TRASH_KEEP,
+        patience: Patience = AT_ONCE,
         report: Report = silent,
     ) -> Iterator[Operation]:
         """Take the lock of every root, settle what earlier operations left open, and begin a journal.
 
-        Raises RefusedError where somebody else holds a lock, StoreError, SourceError.
+        Raises LockedError where somebody else holds a lock for longer than `patience` lasts, StoreError, SourceError.
         """
         operation_id = new_operation_id(now)
         kept = outermost(roots)
@@ -95,7 +96,14 @@ class Operation:
             capabilities = {root: store.capabilities(root) for root in kept}
             locks = [
                 held.enter_context(
-                    Lock.acquire(store, root, holder=actor, operation_id=operation_id, source=source)
+                    Lock.acquire(
+                        store,
+                        root,
+                        holder=actor,
+                        operation_id=operation_id,
+                        source=source,
+                        patience=patience,
+                    )
                 )
                 for root in kept
             ]

@@ -256,7 +256,8 @@ _KEY_PLACES = """
 _NO_KEY_PLACES = "SELECT NULL::BIGINT AS row_id, NULL::BIGINT AS place WHERE false"
 _OBJECT_SIZES = """
             SELECT l.row_id, sum(o.size) AS size
-            FROM links l JOIN objects o ON o.object_id = l.object_id WHERE l.exact GROUP BY l.row_id"""
+            FROM (SELECT DISTINCT row_id, object_id FROM links WHERE exact) l JOIN objects o USING (object_id)
+            GROUP BY l.row_id"""
 _NO_OBJECT_SIZES = "SELECT NULL::BIGINT AS row_id, NULL::BIGINT AS size WHERE false"
 
 

@@ -88,8 +88,18 @@ class Store(Protocol):
     def now(self, bucket: str) -> datetime:
         """The store's own clock. Raises StoreError, also where the bucket does not exist."""
 
-    def batches(self, root: Root) -> Iterator[pa.RecordBatch]:
-        """Every object below `root`, in batches of the schema `object_schema()`; a listing is whole or it is an error."""
+    def batches(self, root: Root, *, in_order: bool = False) -> Iterator[pa.RecordBatch]:
+        """Every object below `root`, in batches of the schema `object_schema()`; a listing is whole or it is an error.
+
+        They come in any order, of a long listing in another one each time; `in_order`: in the order of the store, by one
+        thread, and also where those that were given are deleted meanwhile.
+        """
+
+    def folders(self, root: Root) -> list[str]:
+        """Names of the folders directly below `root`, each ending with `/`, in the order of the store. Raises StoreError."""
+
+    def loose(self, root: Root) -> Iterator[pa.RecordBatch]:
+        """Every object directly below `root`, in none of its folders: batches as those of `batches`. Raises StoreError."""
 
     def stat(self, address: ObjectAddress) -> ObjectInfo | None:
         """Describe one object; None only if the store says that there is no such key. Raises StoreError."""

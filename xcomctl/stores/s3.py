@@ -37,7 +37,9 @@ from xcomctl.stores.s3_errors import (
     set_up_error,
     translating,
 )
-from xcomctl.stores.s3_listing import list_batches
+from xcomctl.stores.s3_listing import list_batches, list_folders
+from xcomctl.stores.s3_loose import loose_batches
+from xcomctl.stores.s3_pages import read_fast
 from xcomctl.stores.s3_parallel import THREADS, in_parallel
 from xcomctl.stores.s3_probe import probe
 from xcomctl.stores.s3_transfer import Uploader, opened
@@ -58,6 +60,9 @@ _CONFIG = Config(
     user_agent_extra="xcomctl",
 )
 
+# For the many requests of a listing: botocore puts its own user agent together anew for each one, at some cost.
+_LISTING_CONFIG = _CONFIG.merge(Config(user_agent=f"Boto3/{boto3.__version__}"))
+
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
@@ -74,7 +79,9 @@ class S3Store:
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
         self._lock = Lock()
+        self._session: boto3.session.Session | None = None
         self._connected: S3Client | None = None
+        self._listing: S3Client | None = None
         self._known_buckets: set[str] = set()
         self._probing = Lock()
         self._capabilities: dict[str, Capabilities] = {}
@@ -83,14 +90,16 @@ class S3Store:
     @property
     def closed(self) -> bool:
         """Whether no connection is held: before the first use, and after `close`."""
-        return self._connected is None
+        return self._session is None
 
     def close(self) -> None:
         """Release all connections. The store may be used again afterwards."""
         with self._lock:
-            client, self._connected = self._connected, None
-        if client is not None:
-            client.close()
+            clients = (self._connected, self._listing)
+            self._session = self._connected = self._listing = None
+        for client in clients:
+            if client is not None:
+                client.close()
 
     def now(self, bucket: str) -> datetime:
         """The store's own clock, aware UTC, to the second. Raises StoreError, also where the bucket does not exist."""
@@ -103,9 +112,18 @@ class S3Store:
                 hint="check --endpoint-url, and the proxy before it",
             ) from None
 
-    def batches(self, root: Root) -> Iterator[pa.RecordBatch]:
+    def batches(self, root: Root, *, in_order: bool = False) -> Iterator[pa.RecordBatch]:
         """Every object below `root`, in batches of the schema `object_schema()`. Raises StoreError."""
-        return list_batches(self._client(), root, self._request("s3:ListBucket", root.bucket))
+        request = self._request("s3:ListBucket", root.bucket)
+        return list_batches(self._lister(), root, request, in_order=in_order)
+
+    def folders(self, root: Root) -> list[str]:
+        """Names of the folders directly below `root`, each ending with `/`, in the order of the store. Raises StoreError."""
+        return list_folders(self._lister(), root, self._request("s3:ListBucket", root.bucket))
+
+    def loose(self, root: Root) -> Iterator[pa.RecordBatch]:
+        """Every object directly below `root`, in none of its folders, in batches as those of `batches`."""
+        return loose_batches(self._client(), root, self._request("s3:ListBucket", root.bucket))
 
     def stat(self, address: ObjectAddress) -> ObjectInfo | None:
         """Describe one object; None only if the store says that there is no such key. Raises StoreError."""
@@ -276,15 +294,27 @@ class S3Store:
     def _client(self) -> S3Client:
         with self._lock:
             if self._connected is None:
-                settings = self._settings
-                try:
-                    session = boto3.session.Session(
-                        profile_name=settings.profile, region_name=settings.region
-                    )
-                    self._connected = session.client("s3", endpoint_url=settings.endpoint_url, config=_CONFIG)
-                except (BotoCoreError, ValueError) as error:
-                    raise set_up_error(error, settings.endpoint_url) from error
+                self._connected = self._new_client(_CONFIG)
             return self._connected
+
+    def _lister(self) -> S3Client:
+        """A client of its own for listings, whose pages are not what botocore makes of them."""
+        with self._lock:
+            if self._listing is None:
+                self._listing = self._new_client(_LISTING_CONFIG)
+                read_fast(self._listing)
+            return self._listing
+
+    def _new_client(self, config: Config) -> S3Client:
+        settings = self._settings
+        try:
+            if self._session is None:
+                self._session = boto3.session.Session(
+                    profile_name=settings.profile, region_name=settings.region
+                )
+            return self._session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise set_up_error(error, settings.endpoint_url) from error
 
     def _endpoint(self) -> str:
         return label(self._client().meta.endpoint_url)

@@ -2,95 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-from xcomctl.errors import StoreError
 from xcomctl.models import Root
-from xcomctl.stores.interface import object_schema
-from xcomctl.stores.s3_errors import Request, translating
+from xcomctl.stores.s3_cuts import ascending
+from xcomctl.stores.s3_errors import Request
+from xcomctl.stores.s3_pages import History, Pages
+from xcomctl.stores.s3_stealing import Stealing
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 _BATCH_ROWS = 10_000
 
+_PAGES_ALONE = 2
+"""So many pages are read one after the other before anything else is asked."""
 
-def list_batches(client: S3Client, root: Root, request: Request) -> Iterator[pa.RecordBatch]:
+
+def list_batches(
+    client: S3Client, root: Root, request: Request, *, in_order: bool = False
+) -> Generator[pa.RecordBatch, None, None]:
     """Every object below `root`, in batches of `object_schema()` of about 10,000 rows.
 
-    Raises StoreError, also where the store's pages do not add up to a whole listing.
+    A short listing is read page by page, a long one in several stretches at once, unless it is wanted `in_order`. Raises
+    StoreError, also where the store's pages do not add up to a whole listing.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in ("key", "size", "etag", "last_modified")}
-    for page in _pages(client, root, request):
-        for item in page.get("Contents", []):
-            columns["key"].append(item["Key"])
-            columns["size"].append(item["Size"])
-            columns["etag"].append(item["ETag"].strip('"'))
-            columns["last_modified"].append(item["LastModified"])
-        if len(columns["key"]) >= _BATCH_ROWS:
-            yield _batch(root.bucket, columns)
-            for column in columns.values():
-                column.clear()
-    if columns["key"]:
-        yield _batch(root.bucket, columns)
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    with closing(_objects(Pages(client, root, request), in_order=in_order)) as pages:
+        for objects in pages:
+            waiting.append(objects)
+            rows += objects.num_rows
+            if rows >= _BATCH_ROWS:
+                yield _joined(waiting)
+                waiting.clear()
+                rows = 0
+    if waiting:
+        yield _joined(waiting)
 
 
-def _batch(bucket: str, columns: dict[str, list[Any]]) -> pa.RecordBatch:
+def list_folders(client: S3Client, root: Root, request: Request) -> list[str]:
+    """Names of the folders directly below `root`, each ending with `/`. Raises StoreError."""
+    pages = Pages(client, root, request)
+    history = History(pages)
+    folders: dict[str, None] = {}
+    token: str | None = None
+    while True:
+        page = pages.ask_folder(root.prefix, token=token)
+        history.add(page)
+        folders.update((folder.removeprefix(root.prefix), None) for folder in page.folders)
+        token = page.token
+        if token is None:
+            return list(folders)
+
+
+def _objects(pages: Pages, *, in_order: bool) -> Generator[pa.RecordBatch, None, None]:
+    """The objects of the listing, page by page."""
+    history = History(pages)
+    token, last, count = None, "", 0
+    # Products that list folder by folder are read by one thread: it would not be known where to cut.
+    may_be_cut = not in_order
+    while True:
+        page = pages.ask(token=token)
+        history.add(page)
+        count += 1
+        may_be_cut = may_be_cut and ascending(page.keys, last)
+        if page.objects.num_rows:
+            last = page.keys[-1].as_py()
+            yield page.objects
+        token = page.token
+        if token is None:
+            return
+        if may_be_cut and count >= _PAGES_ALONE and page.objects.num_rows:
+            with closing(Stealing(pages).objects_behind(page, history)) as rest:
+                yield from rest
+            return
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    return pa.record_batch({"bucket": [bucket] * len(columns["key"]), **columns}, schema=object_schema())
-
-
-def _pages(client: S3Client, root: Root, request: Request) -> Iterator[ListObjectsV2OutputTypeDef]:
-    """The pages of the listing, each checked.
-
-    The order of keys says nothing about wholeness: some products list folder by folder, not by the bytes of the key.
-    """
-    token: str | None = None
-    # Fingerprints of the tokens and first keys so far: one of each for a thousand objects.
-    seen: set[int] = set()
-    while True:
-        with translating(request):
-            if token is None:
-                page = client.list_objects_v2(Bucket=root.bucket, Prefix=root.prefix)
-            else:
-                page = client.list_objects_v2(Bucket=root.bucket, Prefix=root.prefix, ContinuationToken=token)
-        _check(page, root, seen)
-        yield page
-        if not page["IsTruncated"]:
-            return
-        token = page.get("NextContinuationToken")
-        if not token:
-            raise _incomplete(root, "a page says that there is more, and not where")
-        if _repeated(("token", token), seen):
-            raise _incomplete(root, "the store gave the same page marker twice")
-
-
-def _check(page: ListObjectsV2OutputTypeDef, root: Root, seen: set[int]) -> None:
-    # An answer from something else, a proxy's login page for one, has none of the fields.
-    if "IsTruncated" not in page:
-        raise StoreError(
-            f"incomplete listing of {root.uri}: the answer is not a listing",
-            hint="check --endpoint-url and the proxy",
-        )
-    contents = page.get("Contents", [])
-    if page.get("KeyCount", len(contents)) != len(contents):
-        raise _incomplete(root, f"a page announced {page['KeyCount']} objects and held {len(contents)}")
-    if contents and _repeated(("key", contents[0]["Key"]), seen):
-        raise _incomplete(root, "the store gave the same page twice")
-    if any(not item["Key"].startswith(root.prefix) for item in contents):
-        raise _incomplete(root, "the store gave objects from elsewhere")
-
-
-def _repeated(marker: tuple[str, str], seen: set[int]) -> bool:
-    fingerprint = hash(marker)
-    repeated = fingerprint in seen
-    seen.add(fingerprint)
-    return repeated
-
-
-def _incomplete(root: Root, why: str) -> StoreError:
-    return StoreError(f"incomplete listing of {root.uri}: {why}", hint="try again; nothing was changed")
+    (joined,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return joined

@@ -34,7 +34,7 @@ def contents(store: Store, roots: Sequence[Root]) -> Iterator[Discarded]:
 
 
 def _listed(store: Store, root: Root) -> Iterator[ObjectInfo]:
-    for batch in store.batches(Root(root.bucket, root.prefix + TRASH_FOLDER)):
+    for batch in store.batches(Root(root.bucket, root.prefix + TRASH_FOLDER), in_order=True):
         for record in batch.to_pylist():
             at = record["last_modified"].astimezone(timezone.utc)
             address = ObjectAddress(record["bucket"], record["key"])

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from xcomctl.inventory import Inventory
+from xcomctl.inventory.candidates import find_occupied
 from xcomctl.models import ObjectAddress
 from xcomctl.plan import action_schema
 from xcomctl.stores.interface import Store
@@ -19,11 +20,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def trash_actions(inventory: Inventory, store: Store, *, keep: timedelta, now: datetime) -> pa.Table:
+def trash_actions(
+    inventory: Inventory, store: Store, *, keep: timedelta, now: datetime, listed_before: bool = False
+) -> pa.Table:
     """Actions `restore_object` and `purge_object` of a classified inventory, as a table of `action_schema`.
 
-    `now` is by the store's clock. Raises StoreError, UnreadableError.
+    `now` is by the store's clock. With `listed_before` the objects are those of a stored listing, apart from what is in
+    the trash. Raises StoreError, UnreadableError.
     """
+    load_discarded(inventory, store)
+    if listed_before:
+        find_occupied(inventory, store)
+    query = resources.files("xcomctl.inventory").joinpath("trash_actions.sql").read_text(encoding="utf-8")
+    at = now.replace(tzinfo=None)
+    found = inventory.sql.sql(query, params={"purge_before": at - keep, "now": at}).to_arrow_table()
+    schema = action_schema()
+    return found.select(schema.names).cast(schema)
+
+
+def load_discarded(inventory: Inventory, store: Store) -> None:
+    """Fill the table `discarded` with what is in the trash, as far as it was listed. Raises StoreError, UnreadableError."""
     inventory.run(
         "CREATE OR REPLACE TABLE told_by_ledgers (bucket VARCHAR, original_key VARCHAR, size BIGINT, etag VARCHAR,"
         " discarded_at TIMESTAMP, trash_key VARCHAR, version_id VARCHAR, marker_id VARCHAR)"
@@ -34,11 +50,6 @@ def trash_actions(inventory: Inventory, store: Store, *, keep: timedelta, now: d
             [_record(entry) for entry in entries],
         )
     inventory.run_script("trash.sql", {"copy": COPY_PATTERN})
-    query = resources.files("xcomctl.inventory").joinpath("trash_actions.sql").read_text(encoding="utf-8")
-    at = now.replace(tzinfo=None)
-    found = inventory.sql.sql(query, params={"purge_before": at - keep, "now": at}).to_arrow_table()
-    schema = action_schema()
-    return found.select(schema.names).cast(schema)
 
 
 def _told(inventory: Inventory, store: Store) -> Iterator[Sequence[Discarded]]:

@@ -1,0 +1,102 @@
+"""Options that say what an inventory is of, and the inventory that they make, in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.policies import read_policy
+from xcomctl.cli.scoping import IgnoreArchives, ShardOption, open_inventory, parse_min_age, resolve_roots
+from xcomctl.cli.stages import stages
+from xcomctl.shards import Shard
+
+if TYPE_CHECKING:
+    from xcomctl.cli.progress import Talk
+    from xcomctl.wiring import Session
+
+_WHAT = "What may go"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingOptions:
+    """By what rows and objects are judged. None is "not given"."""
+
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="D",
+            help="Rows of runs that finished longer ago than this, such as 30d.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    keep_last: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-last",
+            metavar="N",
+            min=0,
+            max=1_000_000_000,
+            help="The newest N finished runs of each DAG stay.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="A policy file.", rich_help_panel=_WHAT),
+    ] = None
+    min_age: Annotated[
+        str | None,
+        typer.Option(
+            "--min-age",
+            metavar="D",
+            help="Grace period of unreferenced objects, as for gc.",
+            show_default="24h",
+            rich_help_panel="What is looked at",
+        ),
+    ] = None
+    ignore_archives: IgnoreArchives = False
+    shard: ShardOption = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them is."""
+        return self != JudgingOptions()
+
+
+def make_inventory(
+    path: Path, session: Session, judging: JudgingOptions, talk: Talk, *, s3_inventory: str | None = None
+) -> None:
+    """Take the inventory of the session's database and stores, and keep it at `path`, showing how far it is.
+
+    Raises UsageError, SourceError, StoreError.
+    """
+    from xcomctl.kept_inventory import Choice, keep_inventory
+    from xcomctl.mark import DEFAULT_MIN_AGE
+
+    policy, file_age, _ = read_policy(judging.policy, judging.older_than, judging.keep_last)
+    # Nothing is deleted here, so any grace period may be asked about.
+    given_age = None if judging.min_age is None else parse_min_age(judging.min_age, unsafe=True)
+    roots = resolve_roots(session, talk)
+    listing = open_inventory(session, s3_inventory, roots, talk)
+    choice = Choice(
+        roots,
+        policy,
+        min_age=given_age or file_age or DEFAULT_MIN_AGE,
+        ignore_archives=judging.ignore_archives,
+        shard=None if judging.shard is None else Shard.parse(judging.shard),
+    )
+    with stages(talk) as report:
+        keep_inventory(
+            path,
+            session.source,
+            session.store if roots else None,
+            session.dialects,
+            choice,
+            listing=listing,
+            resources=session.resources,
+            report=report,
+        )

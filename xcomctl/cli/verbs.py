@@ -1,0 +1,202 @@
+"""Every verb: its line in the list of verbs, and where its code is, which is imported when the verb is asked for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import typer
+import typer.core
+
+from xcomctl.cli.conversions import spare_conversions
+from xcomctl.errors import UsageError
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+"""How typer treats the command line of each verb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb, or one word with verbs below it."""
+
+    name: str
+    summary: str
+    """Its line in the list: what the docstring begins with."""
+    panel: str
+    place: str | None = None
+    """`module:function` in `xcomctl.cli`; None for a word that does nothing without a verb below it."""
+    below: dict[str, str] = field(default_factory=dict)
+    """Name and place of each verb below it."""
+
+    def functions(self) -> dict[str, Callable[..., None]]:
+        """What the verb and those below it call, by what is typed. Imports their modules."""
+        found = {} if self.place is None else {self.name: _function(self.place)}
+        return found | {f"{self.name} {name}": _function(place) for name, place in self.below.items()}
+
+    def command(self, epilog: str) -> Any:
+        """The command with its options and its own help. Imports its module."""
+        made = typer.Typer(
+            name=self.name, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+        )
+        if not self.below:
+            assert self.place is not None  # noqa: S101 - a verb without code is our own mistake
+            made.command(self.name, epilog=epilog, context_settings=SETTINGS)(_function(self.place))
+            return spare_conversions(typer.main.get_command(made))
+        alone = help_if_no_verb if self.place is None else _function(self.place)
+        made.callback(
+            invoke_without_command=True,
+            help=self.summary if self.place is None else inspect.getdoc(alone),
+            epilog=epilog,
+            context_settings=SETTINGS,
+        )(alone)
+        for name, place in self.below.items():
+            made.command(name, epilog=epilog, context_settings=SETTINGS)(_function(place))
+        return typer.main.get_command(made)
+
+
+LOOK, COLLECT, BACK, SET_UP = "Look", "Collect", "Undo, back up", "Set up"
+
+VERBS = (
+    Verb(
+        "ls",
+        "List XComs, newest first: size, type, and whether they live in the database or in S3.",
+        LOOK,
+        "cmd_ls:ls",
+    ),
+    Verb(
+        "show",
+        "Preview one XCom: a table, a dict, a text, a pickle (never loaded), wherever it lives.",
+        LOOK,
+        "cmd_show:show",
+    ),
+    Verb(
+        "fsck",
+        "Check that rows and objects fit: orphaned, dangling, unresolved and foreign.",
+        LOOK,
+        "cmd_fsck:fsck",
+    ),
+    Verb("explain", "Explain why a row or an object stays or goes.", LOOK, "cmd_explain:explain"),
+    Verb(
+        "inventory",
+        "Keep an inventory in a file: every row and every object, joined and judged, for questions in SQL.",
+        LOOK,
+        "cmd_inventory:inventory",
+    ),
+    Verb(
+        "sql",
+        "Question rows and objects in SQL, the dialect of DuckDB: entries, objects, rows, refs, about.",
+        LOOK,
+        "cmd_sql:sql",
+    ),
+    Verb(
+        "gc", "Collect garbage: expired rows with their objects, and orphaned objects.", COLLECT, "cmd_gc:gc"
+    ),
+    Verb(
+        "rm",
+        "Remove chosen XComs: their rows, and the objects that no other row references.",
+        COLLECT,
+        "cmd_rm:rm",
+    ),
+    Verb(
+        "plan",
+        "Plan a collection, to be read and applied later.",
+        COLLECT,
+        "cmd_plan:plan",
+        {"show": "cmd_plan:plan_show"},
+    ),
+    Verb(
+        "apply",
+        "Execute a saved plan: just its actions, as far as what they are about is still as it was seen.",
+        COLLECT,
+        "cmd_apply:apply",
+    ),
+    Verb(
+        "policy",
+        "What may go, as a team writes it down.",
+        COLLECT,
+        below={"check": "cmd_policy:policy_check"},
+    ),
+    Verb(
+        "log",
+        "Show what was done to the stores, newest first: who, when, with which command, and how much.",
+        BACK,
+        "cmd_log:log",
+    ),
+    Verb(
+        "undo",
+        "Bring back the rows and objects that an operation deleted, as they were.",
+        BACK,
+        "cmd_undo:undo",
+    ),
+    Verb(
+        "trash",
+        "What collections moved out of the way.",
+        BACK,
+        below={
+            "ls": "cmd_trash:trash_ls",
+            "restore": "cmd_trash:trash_restore",
+            "purge": "cmd_trash:trash_purge",
+        },
+    ),
+    Verb(
+        "backup",
+        "Copy XComs, rows and objects, to a safe place.",
+        BACK,
+        "cmd_backup:backup",
+        {"ls": "cmd_backup:backup_ls", "verify": "cmd_backup:backup_verify"},
+    ),
+    Verb(
+        "restore",
+        "Put a backup back: objects first, then the rows that reference them. Nothing is overwritten.",
+        BACK,
+        "cmd_restore:restore",
+    ),
+    Verb("config", "Show the configuration.", SET_UP, below={"show": "cmd_config:config_show"}),
+    Verb(
+        "demo",
+        "Show what xcomctl does, on a real S3 server and a metadata database made for it.",
+        SET_UP,
+        "cmd_demo:demo",
+    ),
+)
+"""Every verb, in the order of the help."""
+
+
+class VerbGroup(typer.core.TyperGroup):
+    """The words of `VERBS`, in their order: what is listed is not imported, what is typed is."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        listed: dict[str, Any] = {
+            verb.name: typer.core.TyperCommand(
+                verb.name, short_help=verb.summary, help=verb.summary, rich_help_panel=verb.panel
+            )
+            for verb in VERBS
+        }
+        self.commands = listed | dict(self.commands)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in their order; typer itself would sort some of them."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that was typed, whole."""
+        name, command, rest = super().resolve_command(ctx, args)
+        verb = next((verb for verb in VERBS if verb.name == name), None)
+        return name, command if verb is None else verb.command(self.epilog or ""), rest
+
+
+def help_if_no_verb(context: typer.Context) -> None:
+    """Show the help where a verb is missing, and end as a usage error: a script must not go on."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(UsageError.exit_code)
+
+
+def _function(place: str) -> Callable[..., None]:
+    module, _, name = place.partition(":")
+    found: Callable[..., None] = getattr(import_module(f"xcomctl.cli.{module}"), name)
+    return found
