@@ -115,6 +115,25 @@ def test_a_purge_restores_what_a_row_references(xcomctl: Command, collected: Dep
     assert collected.dangling() == set()
 
 
+def test_a_purge_leaves_what_has_lost_its_place(xcomctl: Command, collected: Deployment) -> None:
+    """A row names a key that was written again: the older object stays in the trash, which is no failure."""
+    back = sorted(collected.trashed())[0]
+    collected.push("back", key=back)
+    collected.client.put_object(Bucket=collected.bucket, Key=back, Body=b"a new value")
+    result = xcomctl("trash", "purge", "--older-than", "0s", "--yes", *collected.options)
+    assert (result.code, told(result)) == (
+        0,
+        [
+            "note: 1 objects stay in the trash as long as rows name their keys: other objects have their places"
+        ],
+    )
+    assert result.stdout.splitlines() == [
+        "1 objects in whose place is another one",
+        "1 objects deleted for good",
+    ]
+    assert collected.trashed() == {back}
+
+
 @pytest.mark.parametrize(
     "verb", [("trash", "ls"), ("trash", "restore", f"s3://b/{uuid4()}"), ("trash", "purge")]
 )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from xcomctl.cli.consent import consent
+from xcomctl.cli.operating import begun
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, RefusedError
@@ -114,21 +115,11 @@ def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
 
 
 def _begun(plan: Plan, session: Session, manner: Manner) -> AbstractContextManager[Operation]:
-    """An operation for the plan; entering it settles what earlier ones left open."""
+    """An operation for the plan."""
     from xcomctl.freshness import roots_of
-    from xcomctl.operation import Operation
 
-    roots = roots_of(plan)
-    return Operation.begin(
-        session.source,
-        session.store if roots else None,
-        roots,
-        command=manner.command,
-        plan_id=plan.plan_id,
-        actor=session.configuration.actor(),
-        now=datetime.now(timezone.utc),
-        trash_keep=parse_duration(plan.scope["trash_keep"]),
-    )
+    keep = parse_duration(plan.scope["trash_keep"])
+    return begun(session, roots_of(plan), manner.command, plan_id=plan.plan_id, trash_keep=keep)
 
 
 def _execute(
@@ -145,13 +136,13 @@ def _execute(
     if plan.scope.get("backup_to"):
         _back_up(plan, session, plan.scope["backup_to"], talk)
     outcome = Outcome()
-    begun: Operation | None = None
+    work: Operation | None = None
     try:
         with (
             _begun(plan, session, manner) as operation,
             stages(talk, totals=_totals(plan)) as report,
         ):
-            begun = operation
+            work = operation
             apply_plan(
                 plan,
                 operation,
@@ -164,8 +155,8 @@ def _execute(
             )
     except BaseException:
         # What was deleted before it broke must not go unsaid.
-        if begun is not None:
-            undo = f", or bring it back: xcomctl undo {begun.id}" if begun.journal is not None else ""
+        if work is not None:
+            undo = f", or bring it back: xcomctl undo {work.id}" if work.journal is not None else ""
             talk.note(
                 f"cut short after {outcome.rows['deleted']} rows and {outcome.objects['deleted']} objects were deleted",
                 hint=f"run the same command again to finish{undo}",

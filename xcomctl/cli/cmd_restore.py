@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from xcomctl.cli.cmd_backup import BackupPlace, DocumentFormat, DocumentOutput, emit_document
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operating import begun
 from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions, with_options
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
@@ -142,21 +142,13 @@ def _carry_out(
     talk: Talk,
     interruption: Interruption,
 ) -> RestoreResult:
-    from xcomctl.operation import Operation
     from xcomctl.restore import RestoreResult, restore
 
     result = RestoreResult()
     roots = [root] if root else [Root.parse(uri) for uri in manifest.roots] or session.roots
     try:
         with (
-            Operation.begin(
-                session.source,
-                session.store,
-                roots,
-                command="restore",
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-            ) as operation,
+            begun(session, roots, "restore") as operation,
             stages(talk) as report,
         ):
             restore(

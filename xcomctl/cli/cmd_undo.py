@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operating import begun
 from xcomctl.cli.options import ConnectionOptions, OutputFormat, TalkOptions, with_options
 from xcomctl.cli.scoping import resolve_roots
 from xcomctl.cli.stages import stages
@@ -59,7 +59,6 @@ def undo(
             raise UsageError("no store is configured, and journals are in stores", hint="add --store S3_URL")
 
         from xcomctl.journal import find
-        from xcomctl.operation import Operation
         from xcomctl.undo import Undone, preview, require_same_database
         from xcomctl.undo import undo as bring_back
 
@@ -78,14 +77,7 @@ def undo(
             return
         undone = Undone()
         with (
-            Operation.begin(
-                session.source,
-                session.store,
-                record.roots,
-                command="undo",
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-            ) as work,
+            begun(session, record.roots, "undo") as work,
             stages(voice) as report,
         ):
             bring_back(

@@ -27,7 +27,7 @@ from xcomctl.stores.interface import (
     StoreErrorInfo,
 )
 from xcomctl.stores.s3_copy import Copier, failed, info_of
-from xcomctl.stores.s3_delete import Deleter, as_judged
+from xcomctl.stores.s3_delete import Deleter, add_content_md5, as_judged
 from xcomctl.stores.s3_errors import (
     ABSENT_CODES,
     Request,
@@ -284,6 +284,7 @@ class S3Store:
                     self._connected = session.client("s3", endpoint_url=settings.endpoint_url, config=_CONFIG)
                 except (BotoCoreError, ValueError) as error:
                     raise set_up_error(error, settings.endpoint_url) from error
+                self._connected.meta.events.register("before-call.s3.DeleteObjects", add_content_md5)
             return self._connected
 
     def _endpoint(self) -> str:
