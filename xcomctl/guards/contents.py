@@ -126,9 +126,15 @@ def unknown_dags(
 
 
 def orphan_share(inventory: Inventory, deletes_orphans: bool, max_share: float) -> Guard:
-    """Refuses to delete a large part of all objects as orphans."""
+    """Refuses to delete a large part of all objects as orphans, besides those whose rows we deleted ourselves."""
     claimed = count(inventory, "SELECT count(*) FROM objects WHERE dialect IS NOT NULL")
-    orphans = count(inventory, "SELECT count(*) FROM object_states WHERE state = 'orphaned' AND in_scope")
+    orphans = count(
+        inventory,
+        """
+        SELECT count(*) FROM object_states s JOIN objects o USING (object_id)
+        WHERE s.state = 'orphaned' AND s.in_scope AND (o.bucket, o.key) NOT IN (SELECT (bucket, key) FROM left_behind)
+        """,
+    )
     limit = max(int(claimed * max_share), FEW_ORPHANS)
     return Guard(
         "orphan_share",

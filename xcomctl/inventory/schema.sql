@@ -71,3 +71,6 @@ FROM (
     HAVING NOT bool_or(under_root)
 )
 GROUP BY row_id;
+
+-- Objects whose rows an operation deleted that broke off before it came to them.
+CREATE TABLE left_behind (bucket VARCHAR NOT NULL, key VARCHAR NOT NULL);
