@@ -142,7 +142,7 @@ def test_a_database_that_shrank_or_went_back_is_refused(xcomctl: Command, deploy
     accept = f"--accept shrunk_database=1 --accept older_database={here.database.run_ids['etl', 'new0']}"
     assert _refusal(refused) == (5, "shrunk_database, older_database", accept)
     assert (
-        "error: refused by shrunk_database, older_database: the database has 1 XCom rows; after"
+        "error: refused by shrunk_database, older_database: the database has 1 XCom row; after"
         in refused.stderr
     )
     assert here.keys() == before

@@ -13,7 +13,7 @@ from xcomctl.cli.operating import begun
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, RefusedError
-from xcomctl.units import parse_duration
+from xcomctl.units import parse_duration, quantity
 
 if TYPE_CHECKING:
     from xcomctl.cli.interruption import Interruption
@@ -158,19 +158,25 @@ def _execute(
         if work is not None:
             undo = f", or bring it back: xcomctl undo {work.id}" if work.journal is not None else ""
             talk.note(
-                f"cut short after {outcome.rows['deleted']} rows and {outcome.objects['deleted']} objects were deleted",
+                f"cut short after {quantity(outcome.rows['deleted'], 'row')} and"
+                f" {quantity(outcome.objects['deleted'], 'object')} were deleted",
                 hint=f"run the same command again to finish{undo}",
             )
         raise
     recorded = operation.journal is not None
     emit_outcome(plan, outcome, style, operation_id=operation.id if recorded else None)
     if recorded:
-        talk.note(f"operation {operation.id}", hint=f"xcomctl undo {operation.id} brings it back")
+        went = outcome.rows["deleted"] + outcome.objects["deleted"]
+        talk.note(
+            f"operation {operation.id}",
+            hint=f"xcomctl undo {operation.id} brings it back" if went else None,
+        )
     else:
         talk.note("without a store there is no journal: what was deleted cannot be brought back")
     if outcome.failed:
         raise PartialError(
-            f"{outcome.failed} objects could not be deleted", hint="run the same command again"
+            f"done in part: {quantity(outcome.failed, 'object')} could not be deleted",
+            hint="run the same command again",
         )
 
 
@@ -196,7 +202,7 @@ def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
         )
     if result.failed:
         raise RefusedError(
-            f"{result.failed} objects could not be backed up: {result.failures[0]}; nothing was deleted",
+            f"{quantity(result.failed, 'object')} could not be backed up: {result.failures[0]}; nothing was deleted",
             hint="run the same command again",
         )
     talk.note(f"what goes is in the backup {place}@{result.manifest.id}")

@@ -14,6 +14,7 @@ from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
 from xcomctl.models import Root
+from xcomctl.units import quantity
 
 if TYPE_CHECKING:
     from xcomctl.backup import Manifest
@@ -165,7 +166,8 @@ def _carry_out(
     except BaseException:
         # What came back before it broke must not go unsaid.
         talk.note(
-            f"cut short after {result.rows['inserted']} rows and {result.objects['restored']} objects came back",
+            f"cut short after {quantity(result.rows['inserted'], 'row')} and"
+            f" {quantity(result.objects['restored'], 'object')} came back",
             hint="run the same command again to finish",
         )
         raise

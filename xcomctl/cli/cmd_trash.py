@@ -17,7 +17,7 @@ from xcomctl.cli.options import ConnectionOptions, OutputFormat, OutputOptions, 
 from xcomctl.cli.stages import stages
 from xcomctl.errors import NotFoundError, PartialError, UsageError
 from xcomctl.models import ObjectAddress, Root, outermost
-from xcomctl.units import format_duration, format_size, parse_duration
+from xcomctl.units import format_duration, format_size, parse_duration, quantity
 
 if TYPE_CHECKING:
     from xcomctl.apply import Outcome
@@ -159,7 +159,7 @@ def trash_purge(
         if not number:
             voice.note(f"nothing in the trash is older than {format_duration(keep)}")
             return
-        summary = f"{number:,} objects ({format_size(size)})"
+        summary = f"{quantity(number, 'object')} ({format_size(size)})"
         if not consent(
             f"Delete {summary} for good?", yes=yes, otherwise=f"nothing was purged: {summary} would go"
         ):
@@ -190,7 +190,7 @@ def trash_purge(
     occupied = outcome.objects["occupied"]
     if occupied:
         voice.note(
-            f"{occupied:,} objects stay in the trash as long as rows name their keys: other objects have their places"
+            f"the trash keeps {quantity(occupied, 'object')} whose key a row names, with another object in its place"
         )
     _require_all(outcome.failed)
 
@@ -237,4 +237,7 @@ def _emit(outcome: Outcome, operation_id: str, output: OutputFormat) -> None:
 def _require_all(staying: int) -> None:
     """Raise PartialError if something did not go as it was wanted."""
     if staying:
-        raise PartialError(f"{staying:,} objects stay in the trash", hint="xcomctl trash ls shows them")
+        raise PartialError(
+            f"not all that was asked for: the trash still has {quantity(staying, 'object')} of it",
+            hint="xcomctl trash ls shows what",
+        )

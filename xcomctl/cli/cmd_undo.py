@@ -15,6 +15,7 @@ from xcomctl.cli.options import ConnectionOptions, OutputFormat, TalkOptions, wi
 from xcomctl.cli.scoping import resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
+from xcomctl.units import quantity
 
 if TYPE_CHECKING:
     from xcomctl.undo import Undone
@@ -65,11 +66,13 @@ def undo(
         record = find(session.store, roots, operation)
         require_same_database(record, session.source)
         expected = preview(record, session.store)
+        if not expected.rows and not expected.objects:
+            voice.note(f"operation {record.id} took nothing away")
         if dry_run:
             _emit(expected, record.id, None, output)
             voice.note("dry run: nothing was brought back")
             return
-        summary = f"{expected.rows['inserted']:,} rows and {expected.objects['restored']:,} objects"
+        summary = f"{quantity(expected.rows['inserted'], 'row')} and {quantity(expected.objects['restored'], 'object')}"
         if not consent(
             f"Bring back {summary}?", yes=yes, otherwise=f"nothing was brought back: {summary} would be"
         ):
@@ -86,7 +89,8 @@ def undo(
         _emit(undone, record.id, work.id, output)
     if undone.missing:
         raise PartialError(
-            f"{undone.missing} rows and objects did not come back", hint="the kinds above say why"
+            f"not everything came back: {undone.missing:,} of the rows and objects did not",
+            hint="the kinds above say why",
         )
 
 

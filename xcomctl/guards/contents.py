@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import count
 from xcomctl.plan import Guard
+from xcomctl.units import quantity
 
 LEAST_MATCH = 0.1
 """Share of the references under the roots whose object must be there."""
@@ -41,7 +42,7 @@ def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int) ->
         rows >= least or not deletes_orphans,
         rows,
         least,
-        f"the database has {rows} XCom rows; after the last operation on these stores it had {before}",
+        f"the database has {quantity(rows, 'XCom row')}; after the last operation on these stores it had {before}",
     )
 
 
