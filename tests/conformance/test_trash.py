@@ -21,9 +21,10 @@ from tests.conformance.trash_bench import (
     trash_of,
 )
 from tests.services.deployment import DAY, MONTH, Deploy, Deployment, two_runs
-from tests.services.fault_proxy import fault_proxy, ignores_conditions
+from tests.services.fault_proxy import fault_proxy
 from tests.services.interposed import Died, Interposed, dies, nth
 from tests.services.object_stores import point_to
+from tests.services.store_faults import ignores_conditions
 from xcomctl.apply import Outcome
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.journal import steps
