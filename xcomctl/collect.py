@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcomctl import __version__
 from xcomctl.dialects.interface import Dialects
-from xcomctl.guards import DEFAULT_MAX_SHARE, judge
+from xcomctl.guards import DEFAULT_MAX_SHARE, judge, note_left_behind
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.candidates import confirm_candidates
@@ -138,12 +138,18 @@ def plan_collection(
         confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
         counted = totals(inventory)
         basis = basis_of(source, mark, endpoint=endpoint, policy_digest=scope.policy_digest, listing=listing)
+        left_behind = 0
+        if store is not None and inventory.roots:
+            left_behind = note_left_behind(
+                inventory, store, dialects, owners, database=basis.database, now=mark.store_at or now
+            )
         guards = judge(
             inventory,
             mark,
             known_dags,
             database=basis.database,
             owners=owners,
+            rows_left_behind=left_behind,
             # What is purged from the trash goes for want of a reference, too.
             deletes_orphans=(scope.orphans and counted.objects_orphaned > 0) or _purges(actions),
             max_share=scope.max_share,

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xcomctl.backup.raw_values import raw_value
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import RefusedError
 from xcomctl.inventory.build import Report, silent
@@ -157,7 +156,7 @@ def _without_object(
     meant = [
         (record, reference.addresses)
         for record in records
-        for reference in dialects.references(raw_value(record), roots)
+        for reference in dialects.references(record.raw, roots)
         if reference.addresses and reference.confidence != "ambiguous"
     ]
     addresses = sorted({address for _, choice in meant for address in choice})

@@ -64,6 +64,11 @@ def parse_size(text: str) -> int:
     return int(float(number) * step**power)
 
 
+def quantity(number: int, noun: str) -> str:
+    """A number of things in words: `1 row`, `2,500 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def format_size(size: int) -> str:
     """`0 B`, `999 B`, `1.5 KiB`, `12.3 MiB`: binary units, one decimal."""
     value = float(size)

@@ -19,7 +19,7 @@ def test_without_a_yes_nothing_is_deleted(xcomctl: Command, here: Deployment) ->
     assert (asked.code, here.state()) == (2, before)
     assert "objects to delete:" in asked.stdout
     assert told(asked) == [
-        "error: nothing was deleted: 1 rows and 2 objects (22 B) would go, and there is no terminal to ask at",
+        "error: nothing was deleted: 1 row and 2 objects (22 B) would go, and there is no terminal to ask at",
         "hint: add --yes to delete, or --dry-run to see the plan",
     ]
     tried = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--dry-run", "--yes")
@@ -41,9 +41,9 @@ def test_on_a_terminal_it_asks(xcomctl: Command, here: Deployment) -> None:
     options = ("gc", *here.options, *AT_ONCE, "--older-than", "30d")
     code, shown = answered(xcomctl, "n", *options, "-o", "json")
     assert (code, here.state(), "rows to delete:" in shown) == (0, before, True)
-    assert "Delete 1 rows and 2 objects (22 B)? [y/N]" in shown
+    assert "Delete 1 row and 2 objects (22 B)? [y/N]" in shown
     code, shown = answered(xcomctl, "y", *options)
-    assert (code, "deleted 1 rows and 2 objects (22 B)" in shown) == (0, True)
+    assert (code, "deleted 1 row and 2 objects (22 B)" in shown) == (0, True)
     assert len(here.keys()) == len(before[0]) - 2
 
 

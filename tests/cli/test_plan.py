@@ -52,7 +52,7 @@ def test_a_plan_is_saved_read_and_applied(xcomctl: Command, here: Deployment) ->
     assert bare.stdout == made.stdout
     assert told(bare)[0].startswith("note: plan ")
     done = xcomctl("apply", "plan.xcp", *here.options, "--yes")
-    assert (done.code, "deleted 1 rows and 2 objects (22 B)" in done.stdout) == (0, True)
+    assert (done.code, "deleted 1 row and 2 objects (22 B)" in done.stdout) == (0, True)
     assert len(here.keys()) == len(before[0]) - 2
     assert len(here.refs()) == len(before[1]) - 1
     after = here.state()
@@ -77,7 +77,7 @@ def test_applying_asks_too(xcomctl: Command, here: Deployment, saved: Path) -> N
     assert (asked.code, here.state()) == (2, before)
     assert told(asked)[-1] == "hint: add --yes to delete; xcomctl plan show shows the plan"
     code, shown = answered(xcomctl, "n", "apply", str(saved), *here.options)
-    assert (code, here.state(), "Delete 1 rows and 2 objects (22 B)? [y/N]" in shown) == (0, before, True)
+    assert (code, here.state(), "Delete 1 row and 2 objects (22 B)? [y/N]" in shown) == (0, before, True)
 
 
 def test_a_plan_that_is_not_saved_says_so(xcomctl: Command, here: Deployment) -> None:

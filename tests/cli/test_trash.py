@@ -46,7 +46,7 @@ def test_objects_are_restored_by_name_dag_or_operation(xcomctl: Command, collect
     old = next(uri for uri in found if "/old/" in uri)
     gone = next(uri for uri in found if "/gone/" in uri)
     one = xcomctl("trash", "restore", old, *collected.options)
-    assert (one.code, one.stdout) == (0, "1 objects put back\n")
+    assert (one.code, one.stdout) == (0, "1 object put back\n")
     assert list(listed(xcomctl, collected)) == [gone]
     operation = str(found[gone]["operation"])
     other = xcomctl(
@@ -79,8 +79,11 @@ def test_a_place_that_is_taken_is_told(xcomctl: Command, collected: Deployment) 
     key = uri.removeprefix(f"s3://{collected.bucket}/")
     collected.client.put_object(Bucket=collected.bucket, Key=key, Body=b"a new value")
     result = xcomctl("trash", "restore", uri, *collected.options)
-    assert (result.code, told(result)[0]) == (3, "error: 1 objects stay in the trash")
-    assert result.stdout == "1 objects in whose place is another one\n"
+    assert (result.code, told(result)[0]) == (
+        3,
+        "error: not all that was asked for: the trash still has 1 object of it",
+    )
+    assert result.stdout == "1 object in whose place is another one\n"
     assert uri in listed(xcomctl, collected)
 
 
@@ -108,11 +111,28 @@ def test_a_purge_restores_what_a_row_references(xcomctl: Command, collected: Dep
     result = xcomctl("trash", "purge", "--older-than", "0s", "--yes", *collected.options)
     assert (result.code, result.stdout.splitlines()) == (
         0,
-        ["1 objects put back", "1 objects deleted for good"],
+        ["1 object put back", "1 object deleted for good"],
     )
     assert (collected.trashed(), {back} <= collected.keys()) == (set(), True)
     collected.database.execute("DELETE FROM xcom WHERE dag_id = 'lost'")
     assert collected.dangling() == set()
+
+
+def test_a_purge_leaves_what_has_lost_its_place(xcomctl: Command, collected: Deployment) -> None:
+    """A row names a key that was written again: the older object stays in the trash, which is no failure."""
+    back = sorted(collected.trashed())[0]
+    collected.push("back", key=back)
+    collected.client.put_object(Bucket=collected.bucket, Key=back, Body=b"a new value")
+    result = xcomctl("trash", "purge", "--older-than", "0s", "--yes", *collected.options)
+    assert (result.code, told(result)) == (
+        0,
+        ["note: the trash keeps 1 object whose key a row names, with another object in its place"],
+    )
+    assert result.stdout.splitlines() == [
+        "1 object in whose place is another one",
+        "1 object deleted for good",
+    ]
+    assert collected.trashed() == {back}
 
 
 @pytest.mark.parametrize(

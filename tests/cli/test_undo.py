@@ -31,20 +31,20 @@ def test_a_collection_is_taken_back(
     """A dry run and a missing yes change nothing; then all is as it was, and stays so the second time."""
     after = here.state()
     tried = xcomctl("undo", operation, "--dry-run", *here.options)
-    assert (tried.code, tried.stdout.splitlines()) == (0, ["2 objects to put back", "1 rows to put back"])
+    assert (tried.code, tried.stdout.splitlines()) == (0, ["2 objects to put back", "1 row to put back"])
     assert told(tried) == ["note: dry run: nothing was brought back"]
     asked = xcomctl("undo", operation, *here.options)
     assert (asked.code, told(asked)) == (
         2,
         [
-            "error: nothing was brought back: 1 rows and 2 objects would be, and there is no terminal to ask at",
+            "error: nothing was brought back: 1 row and 2 objects would be, and there is no terminal to ask at",
             "hint: add --yes",
         ],
     )
     code, shown = answered(xcomctl, "n", "undo", operation, *here.options)
-    assert (code, "Bring back 1 rows and 2 objects? [y/N]" in shown, here.state()) == (0, True, after)
+    assert (code, "Bring back 1 row and 2 objects? [y/N]" in shown, here.state()) == (0, True, after)
     done = xcomctl("undo", operation, "--yes", *here.options)
-    assert (done.code, done.stdout.splitlines()) == (0, ["2 objects put back", "1 rows put back"])
+    assert (done.code, done.stdout.splitlines()) == (0, ["2 objects put back", "1 row put back"])
     assert here.state() == before
     again = xcomctl("undo", operation, "--yes", "-o", "json", *here.options)
     document = json.loads(again.stdout)
@@ -57,10 +57,13 @@ def test_what_does_not_come_back_is_told(xcomctl: Command, here: Deployment, ope
     """Done in part: by kind, with examples."""
     here.database.execute("DELETE FROM task_instance WHERE run_id = 'old'")
     result = xcomctl("undo", operation, "--yes", *here.options)
-    assert (result.code, told(result)[0]) == (3, "error: 1 rows and objects did not come back")
+    assert (result.code, told(result)[0]) == (
+        3,
+        "error: not everything came back: 1 of the rows and objects did not",
+    )
     assert result.stdout.splitlines() == [
         "2 objects put back",
-        "1 rows whose task instance is gone",
+        "1 row whose task instance is gone",
         "  etl/old/load:return_value",
     ]
 

@@ -11,8 +11,10 @@ from uuid import uuid4
 import pytest
 
 from tests.services.deployment import DAY, MONTH, Deploy, Deployment, doomed
-from tests.services.fault_proxy import error, fault_proxy, names, only
+from tests.services.fault_proxy import fault_proxy
 from tests.services.s3_inventories import FORMATS, Format, InventoryWriter
+from tests.services.s3_requests import names
+from tests.services.store_faults import error, only
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import StoreError

@@ -10,8 +10,10 @@ import pytest
 
 from tests.conformance.bench import FaultyBench
 from tests.conformance.test_store import ODD_KEYS, ODDER_KEYS
-from tests.services.fault_proxy import fault_proxy, is_listing, small_pages
+from tests.services.fault_proxy import fault_proxy
 from tests.services.object_stores import MotoServer, point_to
+from tests.services.s3_requests import is_listing
+from tests.services.store_faults import small_pages
 from xcomctl.models import Root
 
 FOLDERS = ("etl", "etl-x", "etl.y", "etl x", "etl+z", "etl%2Fq", "train")

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conformance.bench import Bench, FaultyBench
-from tests.services.fault_proxy import clock_shifted, ignores_conditions, is_writing, lost_answer, only
+from tests.services.s3_requests import is_writing
+from tests.services.store_faults import clock_shifted, ignores_conditions, lost_answer, only
 from xcomctl.errors import RefusedError, StoreError
 from xcomctl.lock import Lock, lock_address, read_holder
 from xcomctl.metadata.database import DatabaseSource

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.conformance.bench import Bench, FaultyBench
-from tests.services.fault_proxy import names as naming
-from tests.services.fault_proxy import only, truncated
 from tests.services.object_stores import new_bucket, remove_bucket
 from tests.services.s3_inventories import FORMATS, Format, InventoryWriter, Listed, marker, older
+from tests.services.s3_requests import names as naming
+from tests.services.store_faults import only, truncated
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import (
     NotFoundError,

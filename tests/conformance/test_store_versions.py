@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 
 from tests.conformance.bench import Bench, FaultyBench, remove_versions
-from tests.services.fault_proxy import error, ignores_batch_conditions, ignores_conditions, only
 from tests.services.object_stores import MotoServer
 from tests.services.scripted_store import Answer, Asked
+from tests.services.store_faults import error, ignores_batch_conditions, ignores_conditions, only
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import StoreError
 from xcomctl.models import ObjectAddress, Root

@@ -8,15 +8,9 @@ import pytest
 
 from tests.conformance.bench import Bench, FaultyBench
 from tests.conformance.test_store import ODD_KEYS
-from tests.services.fault_proxy import (
-    error,
-    ignores_conditions,
-    is_copy,
-    is_writing,
-    lost_answer,
-    only,
-)
 from tests.services.object_stores import MotoServer
+from tests.services.s3_requests import is_copy, is_writing
+from tests.services.store_faults import error, ignores_conditions, lost_answer, only
 from xcomctl.errors import ConflictError, StoreError
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.stores import s3_copy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Any, cast
 
@@ -21,11 +21,13 @@ from tests.conformance.trash_bench import (
     trash_of,
 )
 from tests.services.deployment import DAY, MONTH, Deploy, Deployment, two_runs
-from tests.services.fault_proxy import fault_proxy, ignores_conditions
-from tests.services.interposed import Died, Interposed, nth
+from tests.services.fault_proxy import fault_proxy
+from tests.services.interposed import Died, Interposed, dies, nth
 from tests.services.object_stores import point_to
+from tests.services.store_faults import ignores_conditions
 from xcomctl.apply import Outcome
 from xcomctl.demo.server import SeaweedFS
+from xcomctl.journal import steps
 from xcomctl.models import ObjectAddress
 from xcomctl.stores.interface import DeleteOutcome, ObjectInfo, Store
 from xcomctl.stores.s3 import S3Settings, S3Store
@@ -297,3 +299,23 @@ def _dies_at(here: Deployment, number: int) -> bool:
     assert (here.dangling(), {orphan} & here.keys(), len(rows_of(here))) == (set(), set(), 1)
     assert {record.state for record in journal_of(here)} <= {"done", "interrupted"}
     return dead
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+def test_a_kill_while_the_trash_is_purged_is_settled(bench: Deployment, done: bool) -> None:
+    """The next operation asks the store whether it is still there, be it a copy or a hidden version."""
+    bench.push()
+    key = bench.upload()
+    bench.apply(bench.plan())
+    where = "after" if done else "before"
+    killed: Any = Interposed(bench.store, **{where: {"delete": dies, "delete_versions": dies}})
+    with suppress(Died):
+        bench.apply(bench.plan(trash_keep=AT_ONCE), store=killed)
+    bench.client.delete_object(Bucket=bench.bucket, Key=f"{bench.prefix}/.xcomctl/lock.json")
+    with bench.operation(command="next"):
+        pass
+    record = next(record for record in journal_of(bench) if record.state == "interrupted")
+    results = [entry["result"] for step in steps(bench.store, record) for entry in step.outcome or ()]
+    assert results == ["purged" if done else "failed"]
+    bench.apply(bench.plan(trash_keep=AT_ONCE))
+    assert (left_in_trash(bench), bench.store.versions(ObjectAddress(bench.bucket, key))) == (set(), [])

@@ -12,7 +12,8 @@ from tests.faults.scene import Scene
 from tests.services.command import Command
 from tests.services.database_proxy import database_proxy
 from tests.services.deployment import Deploy, Deployment
-from tests.services.fault_proxy import clock_shifted, fault_proxy
+from tests.services.fault_proxy import fault_proxy
+from tests.services.store_faults import clock_shifted
 
 SECONDS_AHEAD = 90
 """The store's clock is so far ahead that every object is old enough at once, and not so far that a guard refuses."""

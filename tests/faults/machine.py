@@ -18,16 +18,14 @@ from tests.faults.oracle import Promise
 from tests.faults.scene import OLD, Scene, outcome
 from tests.services.command import Result
 from tests.services.deployment import AT_ONCE, DAY
-from tests.services.fault_proxy import (
-    Fault,
+from tests.services.fault_proxy import Fault
+from tests.services.s3_requests import is_copy, is_deletion, is_listing
+from tests.services.store_faults import (
     at,
     error,
     half_a_document,
     hang_up,
     ignores_batch_conditions,
-    is_copy,
-    is_deletion,
-    is_listing,
     lost_answer,
     only,
     page_out_of_order,

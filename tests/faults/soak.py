@@ -17,10 +17,14 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import botocore.loaders
+import botocore.session
 import pytest
+import typer.main
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -121,6 +125,13 @@ def tell(text: str) -> None:
     sys.stderr.flush()
 
 
+def remember_what_never_changes(patch: pytest.MonkeyPatch) -> None:
+    """Build the command line and read the descriptions of AWS once, not for each of thousands of commands."""
+    patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+    loader = botocore.loaders.create_loader()
+    patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+
+
 def main() -> int:
     """Run it all; the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -130,6 +141,7 @@ def main() -> int:
     figures, begun = Figures(), time.monotonic()
     with pytest.MonkeyPatch.context() as patch, SeaweedFS() as server, command_folder() as command:
         point_to(patch, server)
+        remember_what_never_changes(patch)
         patch.setenv("HOME", str(command.folder))
         if options.kill_points:
             with running_postgres() as postgres:

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.faults.oracle import objects_as_stored, rows_as_stored
 from tests.faults.scene import OLD, Scene
-from tests.services.fault_proxy import error, only
+from tests.services.store_faults import error, only
 
 
 def test_40_a_backup_is_whole_while_others_write_and_collect(postgres_scene: Scene, tmp_path: Path) -> None:

@@ -7,17 +7,8 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.faults.killing import Rounds, Strike, finish, finish_operation, furnish, run_under
 from tests.faults.scene import OLD, Scene, outcome
-from tests.services.fault_proxy import (
-    deletes,
-    error,
-    failing_keys,
-    is_batch_deletion,
-    is_copy,
-    is_deletion,
-    lost_answer,
-    names,
-    only,
-)
+from tests.services.s3_requests import deletes, is_batch_deletion, is_copy, is_deletion, names
+from tests.services.store_faults import error, failing_keys, lost_answer, only
 
 POINTS = 12
 """How many of the moments of a collection are tried here; the soak tries them all."""

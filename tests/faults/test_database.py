@@ -17,7 +17,7 @@ from tests.faults.scene import OLD, Scene, cause, outcome, run_here
 from tests.schemas.airflow_database import AirflowDatabase
 from tests.services.database_proxy import CutError, Fields
 from tests.services.deployment import DAY
-from tests.services.fault_proxy import clock_shifted
+from tests.services.store_faults import clock_shifted
 
 ARCHIVE = "_airflow_deleted__xcom__20261101000000"
 SEVERAL = 40

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, cause, outcome, run_here
 from tests.services.deployment import AT_ONCE, DAY
-from tests.services.fault_proxy import clock_shifted
+from tests.services.store_faults import clock_shifted
 
 
 @pytest.mark.parametrize("seconds", [7200, -7200], ids=["two hours ahead", "two hours behind"])

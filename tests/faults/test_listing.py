@@ -6,13 +6,13 @@ import pytest
 
 from tests.faults.scene import OLD, Scene, outcome, run_here
 from tests.services.deployment import AT_ONCE, DAY
-from tests.services.fault_proxy import (
-    Fault,
+from tests.services.fault_proxy import Fault
+from tests.services.s3_requests import is_listing
+from tests.services.store_faults import (
     error,
     error_inside_success,
     half_a_document,
     hang_up,
-    is_listing,
     only,
     page_lost,
     page_out_of_order,

@@ -13,8 +13,9 @@ from tests.faults.conftest import MakeScene
 from tests.faults.killing import GC, expire_locks
 from tests.faults.scene import OLD, Scene, cause
 from tests.services.command import Result
-from tests.services.fault_proxy import at, deletes, ignores_conditions, only
+from tests.services.s3_requests import deletes
 from tests.services.scripted_store import Asked
+from tests.services.store_faults import at, ignores_conditions, only
 
 
 def test_31_a_second_operation_is_refused(scene: Scene) -> None:

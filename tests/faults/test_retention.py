@@ -13,7 +13,8 @@ from tests.faults.oracle import objects_as_stored, rows_as_stored
 from tests.faults.scene import OLD, Scene, outcome
 from tests.schemas.airflow_database import SHAPES, Shape
 from tests.services.deployment import DAY
-from tests.services.fault_proxy import deletes, only
+from tests.services.s3_requests import deletes
+from tests.services.store_faults import only
 
 POLICY = """
 [defaults]

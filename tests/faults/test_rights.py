@@ -9,16 +9,10 @@ import pytest
 
 from tests.faults.scene import OLD, Scene, cause
 from tests.services.deployment import AT_ONCE
-from tests.services.fault_proxy import (
-    Fault,
-    error,
-    hides_absence,
-    is_copy,
-    is_deletion,
-    is_listing,
-    only,
-)
+from tests.services.fault_proxy import Fault
+from tests.services.s3_requests import is_copy, is_deletion, is_listing
 from tests.services.scripted_store import Asked
+from tests.services.store_faults import error, hides_absence, only
 
 
 def is_of_an_object(asked: Asked) -> bool:

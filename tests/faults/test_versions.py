@@ -9,7 +9,8 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.faults.oracle import objects_as_stored
 from tests.faults.scene import OLD, Scene, outcome
-from tests.services.fault_proxy import error, is_deletion, only
+from tests.services.s3_requests import is_deletion
+from tests.services.store_faults import error, only
 
 
 def versions(scene: Scene, key: str) -> tuple[int, int]:

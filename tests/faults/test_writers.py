@@ -10,17 +10,9 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, outcome
 from tests.services.deployment import AT_ONCE
-from tests.services.fault_proxy import (
-    Fault,
-    at,
-    deletes,
-    ignores_batch_conditions,
-    ignores_conditions,
-    is_copy,
-    is_listing,
-    names,
-    only,
-)
+from tests.services.fault_proxy import Fault
+from tests.services.s3_requests import deletes, is_copy, is_listing, names
+from tests.services.store_faults import at, ignores_batch_conditions, ignores_conditions, only
 
 
 def once(when: Callable[..., bool], act: Callable[[], object], *, after: bool = False) -> Fault:

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.services.fault_proxy import FaultProxy, breaks_after, fault_proxy
+from tests.services.fault_proxy import FaultProxy, fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
+from tests.services.store_faults import breaks_after
 from xcomctl.codecs.interface import (
     FramePreview,
     Payload,

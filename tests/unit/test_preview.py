@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
-from tests.services.fault_proxy import denied, fault_proxy
+from tests.services.fault_proxy import fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
+from tests.services.store_faults import denied
 from xcomctl.codecs.interface import PreviewOptions, TreePreview
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, StoreError, UsageError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -263,6 +265,19 @@ def test_a_refused_batch_fails_each_of_its_objects() -> None:
     outcomes, _ = deleted(lambda asked: error("AccessDenied", 403), "a", "b")
     assert [outcome.result for outcome in outcomes] == ["failed", "failed"]
     assert all("denied" in str(outcome.cause) for outcome in outcomes)
+
+
+def test_a_batch_carries_the_checksum_that_older_products_demand() -> None:
+    """They refuse one without Content-MD5, whatever other checksum there is."""
+
+    def script(asked: Asked) -> Answer:
+        expected = base64.b64encode(hashlib.md5(asked.body, usedforsecurity=False).digest()).decode()
+        if asked.headers.get("content-md5") != expected:
+            return error("MissingContentMD5", 400)
+        return confirmed(*keys_in(asked))
+
+    outcomes, _ = deleted(script, "a", "b")
+    assert [outcome.result for outcome in outcomes] == ["deleted", "deleted"]
 
 
 def test_a_key_that_xml_cannot_carry_is_deleted_alone() -> None:

@@ -23,7 +23,6 @@ from xcomctl.backup.manifest import (
     write_manifest,
 )
 from xcomctl.backup.parts import PartWriter, required_lines
-from xcomctl.backup.raw_values import raw_value
 from xcomctl.backup.spool import spooled
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import NotFoundError, RefusedError, StoreError, XcomctlError
@@ -160,7 +159,7 @@ def _document(what: Selection | Sequence[RowTarget]) -> dict[str, Any]:
 
 def _needs(record: RowRecord, dialects: Dialects, roots: Sequence[Root]) -> Iterator[Need]:
     """What a row references: all that a sure reference may mean, and of a doubtful one what lies under the roots."""
-    for reference in dialects.references(raw_value(record), roots):
+    for reference in dialects.references(record.raw, roots):
         sure = reference.confidence != "ambiguous"
         addresses = [
             address

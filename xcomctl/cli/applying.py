@@ -9,10 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from xcomctl.cli.consent import consent
+from xcomctl.cli.operating import begun
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
 from xcomctl.errors import LockedError, PartialError, RefusedError
-from xcomctl.units import format_duration, parse_duration
+from xcomctl.units import format_duration, parse_duration, quantity
 
 if TYPE_CHECKING:
     from xcomctl.cli.interruption import Interruption
@@ -122,25 +123,20 @@ def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
 
 
 def _begun(plan: Plan, session: Session, manner: Manner, talk: Talk) -> AbstractContextManager[Operation]:
-    """An operation for the plan; entering it settles what earlier ones left open."""
+    """An operation for the plan."""
     from xcomctl.freshness import roots_of
     from xcomctl.lock import Patience
-    from xcomctl.operation import Operation
 
-    roots = roots_of(plan)
-    return Operation.begin(
-        session.source,
-        session.store if roots else None,
-        roots,
-        command=manner.command,
+    def waiting(cause: str) -> None:
+        talk.note(f"{cause}: waiting for at most {format_duration(manner.wait_lock)}")
+
+    return begun(
+        session,
+        roots_of(plan),
+        manner.command,
         plan_id=plan.plan_id,
-        actor=session.configuration.actor(),
-        now=datetime.now(timezone.utc),
         trash_keep=parse_duration(plan.scope["trash_keep"]),
-        patience=Patience(
-            manner.wait_lock,
-            lambda cause: talk.note(f"{cause}: waiting for at most {format_duration(manner.wait_lock)}"),
-        ),
+        patience=Patience(manner.wait_lock, waiting),
     )
 
 
@@ -160,13 +156,13 @@ def _execute(
     # A limit that is wrong is told before anything is begun.
     resources = session.resources
     outcome = Outcome()
-    begun: Operation | None = None
+    work: Operation | None = None
     try:
         with (
             _begun(plan, session, manner, talk) as operation,
             stages(talk, totals=_totals(plan)) as report,
         ):
-            begun = operation
+            work = operation
             apply_plan(
                 plan,
                 operation,
@@ -180,22 +176,28 @@ def _execute(
             )
     except BaseException:
         # What was deleted before it broke must not go unsaid.
-        if begun is not None:
-            undo = f", or bring it back: xcomctl undo {begun.id}" if begun.journal is not None else ""
+        if work is not None:
+            undo = f", or bring it back: xcomctl undo {work.id}" if work.journal is not None else ""
             talk.note(
-                f"cut short after {outcome.rows['deleted']} rows and {outcome.objects['deleted']} objects were deleted",
+                f"cut short after {quantity(outcome.rows['deleted'], 'row')} and"
+                f" {quantity(outcome.objects['deleted'], 'object')} were deleted",
                 hint=f"run the same command again to finish{undo}",
             )
         raise
     recorded = operation.journal is not None
     emit_outcome(plan, outcome, style, operation_id=operation.id if recorded else None)
     if recorded:
-        talk.note(f"operation {operation.id}", hint=f"xcomctl undo {operation.id} brings it back")
+        went = outcome.rows["deleted"] + outcome.objects["deleted"]
+        talk.note(
+            f"operation {operation.id}",
+            hint=f"xcomctl undo {operation.id} brings it back" if went else None,
+        )
     else:
         talk.note("without a store there is no journal: what was deleted cannot be brought back")
     if outcome.failed:
         raise PartialError(
-            f"{outcome.failed} objects could not be deleted", hint="run the same command again"
+            f"done in part: {quantity(outcome.failed, 'object')} could not be deleted",
+            hint="run the same command again",
         )
 
 
@@ -221,7 +223,7 @@ def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
         )
     if result.failed:
         raise RefusedError(
-            f"{result.failed} objects could not be backed up: {result.failures[0]}; nothing was deleted",
+            f"{quantity(result.failed, 'object')} could not be backed up: {result.failures[0]}; nothing was deleted",
             hint="run the same command again",
         )
     talk.note(f"what goes is in the backup {place}@{result.manifest.id}")

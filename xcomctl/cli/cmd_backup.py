@@ -95,7 +95,7 @@ def backup(
         emit_document(document, backup_lines(result, to), output)
     if result.failed:
         raise PartialError(
-            f"{result.failed} objects are not in the backup: {result.failures[0]}",
+            f"done in part, without {result.failed:,} of the objects: {result.failures[0]}",
             hint="run the same command again; what is there already is not copied again",
         )
 
@@ -142,13 +142,13 @@ def backup_ls(
     """
     with Interruption(), connection.open() as session:
         from xcomctl.backup import backup_ids, read_manifest
-        from xcomctl.units import format_size, format_time
+        from xcomctl.units import format_size, format_time, quantity
 
         shelf = session.shelf(place)
         manifests = [read_manifest(shelf, backup_id) for backup_id in backup_ids(shelf)]
         lines = [
-            f"{one.id}  {format_time(one.snapshot_at)}  {one.counts['rows']} rows"
-            f"  {one.counts['objects_stored']} objects  {format_size(one.counts['bytes'])}"
+            f"{one.id}  {format_time(one.snapshot_at)}  {quantity(one.counts['rows'], 'row')}"
+            f"  {quantity(one.counts['objects_stored'], 'object')}  {format_size(one.counts['bytes'])}"
             for one in manifests
         ]
         document = {

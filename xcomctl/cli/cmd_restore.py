@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +9,12 @@ import typer
 from xcomctl.cli.cmd_backup import BackupPlace, DocumentFormat, DocumentOutput, emit_document
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operating import begun
 from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions, with_options
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
 from xcomctl.models import Root
+from xcomctl.units import quantity
 
 if TYPE_CHECKING:
     from xcomctl.backup import Manifest
@@ -142,21 +143,13 @@ def _carry_out(
     talk: Talk,
     interruption: Interruption,
 ) -> RestoreResult:
-    from xcomctl.operation import Operation
     from xcomctl.restore import RestoreResult, restore
 
     result = RestoreResult()
     roots = [root] if root else [Root.parse(uri) for uri in manifest.roots] or session.roots
     try:
         with (
-            Operation.begin(
-                session.source,
-                session.store,
-                roots,
-                command="restore",
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-            ) as operation,
+            begun(session, roots, "restore") as operation,
             stages(talk) as report,
         ):
             restore(
@@ -173,7 +166,8 @@ def _carry_out(
     except BaseException:
         # What came back before it broke must not go unsaid.
         talk.note(
-            f"cut short after {result.rows['inserted']} rows and {result.objects['restored']} objects came back",
+            f"cut short after {quantity(result.rows['inserted'], 'row')} and"
+            f" {quantity(result.objects['restored'], 'object')} came back",
             hint="run the same command again to finish",
         )
         raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +12,13 @@ import typer
 
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operating import begun
 from xcomctl.cli.options import ConnectionOptions, OutputFormat, OutputOptions, TalkOptions, with_options
 from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.errors import NotFoundError, PartialError, UsageError
 from xcomctl.models import ObjectAddress, Root, outermost
-from xcomctl.units import format_duration, format_size, parse_duration
+from xcomctl.units import format_duration, format_size, parse_duration, quantity
 
 if TYPE_CHECKING:
     from xcomctl.apply import Outcome
@@ -90,7 +90,6 @@ def trash_restore(
         roots = _roots(session)
 
         from xcomctl.apply import Outcome
-        from xcomctl.operation import Operation
 
         dialects = session.dialects
 
@@ -109,14 +108,7 @@ def trash_restore(
             raise NotFoundError(f"{named} not in the trash", hint="xcomctl trash ls")
         outcome = Outcome()
         with (
-            Operation.begin(
-                session.source,
-                session.store,
-                roots,
-                command="trash restore",
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-            ) as work,
+            begun(session, roots, "trash restore") as work,
             stages(voice) as progress,
         ):
             report = interruption.between_batches(progress)
@@ -128,7 +120,7 @@ def trash_restore(
                 report("objects restored", len(part))
             work.summary.update(outcome.summary())
         _emit(outcome, work.id, output)
-    _require_all(outcome)
+    _require_all(outcome.failed + outcome.objects["occupied"])
 
 
 @with_options
@@ -170,7 +162,7 @@ def trash_purge(
         if not number:
             voice.note(f"nothing in the trash is older than {format_duration(keep)}")
             return
-        summary = f"{number:,} objects ({format_size(size)})"
+        summary = f"{quantity(number, 'object')} ({format_size(size)})"
         if not consent(
             f"Delete {summary} for good?", yes=yes, otherwise=f"nothing was purged: {summary} would go"
         ):
@@ -178,19 +170,11 @@ def trash_purge(
             return
 
         from xcomctl.apply import Outcome, purge_unreferenced
-        from xcomctl.operation import Operation
         from xcomctl.pace import Pace
 
         outcome = Outcome()
         with (
-            Operation.begin(
-                session.source,
-                session.store,
-                roots,
-                command="trash purge",
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-            ) as work,
+            begun(session, roots, "trash purge") as work,
             stages(voice) as progress,
         ):
             try:
@@ -207,7 +191,12 @@ def trash_purge(
             finally:
                 work.summary.update(outcome.summary())
         _emit(outcome, work.id, output)
-    _require_all(outcome)
+    occupied = outcome.objects["occupied"]
+    if occupied:
+        voice.note(
+            f"the trash keeps {quantity(occupied, 'object')} whose key a row names, with another object in its place"
+        )
+    _require_all(outcome.failed)
 
 
 def _roots(session: Session) -> list[Root]:
@@ -249,8 +238,10 @@ def _emit(outcome: Outcome, operation_id: str, output: OutputFormat) -> None:
     print_results(console, (counts,), {"failed": outcome.failures})
 
 
-def _require_all(outcome: Outcome) -> None:
+def _require_all(staying: int) -> None:
     """Raise PartialError if something did not go as it was wanted."""
-    number = outcome.failed + outcome.objects["occupied"]
-    if number:
-        raise PartialError(f"{number} objects stay in the trash", hint="xcomctl trash ls shows them")
+    if staying:
+        raise PartialError(
+            f"not all that was asked for: the trash still has {quantity(staying, 'object')} of it",
+            hint="xcomctl trash ls shows what",
+        )

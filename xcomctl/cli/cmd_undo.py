@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operating import begun
 from xcomctl.cli.options import ConnectionOptions, OutputFormat, TalkOptions, with_options
 from xcomctl.cli.scoping import resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
+from xcomctl.units import quantity
 
 if TYPE_CHECKING:
     from xcomctl.undo import Undone
@@ -59,18 +60,19 @@ def undo(
             raise UsageError("no store is configured, and journals are in stores", hint="add --store S3_URL")
 
         from xcomctl.journal import find
-        from xcomctl.operation import Operation
         from xcomctl.undo import Undone, preview, require_same_database
         from xcomctl.undo import undo as bring_back
 
         record = find(session.store, roots, operation)
         require_same_database(record, session.source)
         expected = preview(record, session.store)
+        if not expected.rows and not expected.objects:
+            voice.note(f"operation {record.id} took nothing away")
         if dry_run:
             _emit(expected, record.id, None, output)
             voice.note("dry run: nothing was brought back")
             return
-        summary = f"{expected.rows['inserted']:,} rows and {expected.objects['restored']:,} objects"
+        summary = f"{quantity(expected.rows['inserted'], 'row')} and {quantity(expected.objects['restored'], 'object')}"
         if not consent(
             f"Bring back {summary}?", yes=yes, otherwise=f"nothing was brought back: {summary} would be"
         ):
@@ -78,14 +80,7 @@ def undo(
             return
         undone = Undone()
         with (
-            Operation.begin(
-                session.source,
-                session.store,
-                record.roots,
-                command="undo",
-                actor=session.configuration.actor(),
-                now=datetime.now(timezone.utc),
-            ) as work,
+            begun(session, record.roots, "undo") as work,
             stages(voice) as report,
         ):
             bring_back(
@@ -94,7 +89,8 @@ def undo(
         _emit(undone, record.id, work.id, output)
     if undone.missing:
         raise PartialError(
-            f"{undone.missing} rows and objects did not come back", hint="the kinds above say why"
+            f"not everything came back: {undone.missing:,} of the rows and objects did not",
+            hint="the kinds above say why",
         )
 
 

@@ -6,5 +6,14 @@ that a copied command line cannot carry a blanket yes.
 
 from xcomctl.guards.acceptance import GUARD_IDS, acceptances, overruled
 from xcomctl.guards.judgement import DEFAULT_MAX_SHARE, judge, judge_surroundings
+from xcomctl.guards.left_behind import note_left_behind
 
-__all__ = ["DEFAULT_MAX_SHARE", "GUARD_IDS", "acceptances", "judge", "judge_surroundings", "overruled"]
+__all__ = [
+    "DEFAULT_MAX_SHARE",
+    "GUARD_IDS",
+    "acceptances",
+    "judge",
+    "judge_surroundings",
+    "note_left_behind",
+    "overruled",
+]

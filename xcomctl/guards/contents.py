@@ -8,6 +8,7 @@ from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import count
 from xcomctl.plan import Guard
 from xcomctl.share import Elsewhere
+from xcomctl.units import quantity
 
 LEAST_MATCH = 0.1
 """Share of the references under the roots whose object must be there."""
@@ -42,7 +43,7 @@ def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int, el
         rows >= least or not deletes_orphans,
         rows,
         least,
-        f"the database has {rows} XCom rows; after the last operation on these stores it had {before}",
+        f"the database has {quantity(rows, 'XCom row')}; after the last operation on these stores it had {before}",
     )
 
 
@@ -143,12 +144,18 @@ def unknown_dags(
 
 
 def orphan_share(inventory: Inventory, deletes_orphans: bool, max_share: float) -> Guard:
-    """Refuses to delete a large part of all objects as orphans."""
+    """Refuses to delete a large part of all objects as orphans, besides those whose rows we deleted ourselves."""
     claimed = count(
         inventory,
         "SELECT count(*) FROM objects JOIN object_states USING (object_id) WHERE dialect IS NOT NULL",
     )
-    orphans = count(inventory, "SELECT count(*) FROM object_states WHERE state = 'orphaned' AND in_scope")
+    orphans = count(
+        inventory,
+        """
+        SELECT count(*) FROM object_states s JOIN objects o USING (object_id)
+        WHERE s.state = 'orphaned' AND s.in_scope AND (o.bucket, o.key) NOT IN (SELECT (bucket, key) FROM left_behind)
+        """,
+    )
     limit = max(int(claimed * max_share), FEW_ORPHANS)
     return Guard(
         "orphan_share",

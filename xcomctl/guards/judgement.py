@@ -22,20 +22,25 @@ def judge(
     *,
     database: str,
     owners: Sequence[Owner],
+    rows_left_behind: int = 0,
     deletes_orphans: bool,
     max_share: float = DEFAULT_MAX_SHARE,
     accepted: Sequence[str] = (),
 ) -> tuple[Guard, ...]:
     """Check a classified inventory.
 
-    `database` is `Source.identity()`, `owners` are the markers that were found under the roots. `accepted` holds
-    `id=value` words of the user. Raises UsageError if such a word is no acceptance.
+    `database` is `Source.identity()`, `owners` are the markers that were found under the roots, `rows_left_behind` the
+    rows that operations deleted since which broke off. `accepted` holds `id=value` words of the user. Raises UsageError
+    if such a word is no acceptance.
     """
     ours = [one for one in owners if one.database == database]
     guards = [
         contents.empty_database(inventory, deletes_orphans, mark.elsewhere),
         contents.shrunk_database(
-            inventory, deletes_orphans, max((one.rows for one in ours), default=0), mark.elsewhere
+            inventory,
+            deletes_orphans,
+            max(0, max((one.rows for one in ours), default=0) - rows_left_behind),
+            mark.elsewhere,
         ),
         surroundings.older_database(
             mark.newest_run or 0, max((one.newest_run or 0 for one in ours), default=0), deletes_orphans

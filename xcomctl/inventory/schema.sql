@@ -64,3 +64,6 @@ FROM (
     SELECT row_id, reference_no, text, dialect FROM plain_refs WHERE NOT under_root
 )
 GROUP BY row_id;
+
+-- Objects whose rows an operation deleted that broke off before it came to them.
+CREATE TABLE left_behind (bucket VARCHAR NOT NULL, key VARCHAR NOT NULL);

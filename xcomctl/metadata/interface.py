@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -90,6 +91,17 @@ class RowRecord:
     written_at: datetime | None
     digest: str
     """`models.digest_of` the raw value."""
+
+    @property
+    def raw(self) -> bytes | None:
+        """The stored value in the form of `models.Row.raw`."""
+        match self.columns.get("value"):
+            case {"$bytes": str(text)}:
+                return base64.b64decode(text)
+            case {"$json": str(text)} | str(text):
+                return text.encode("utf-8", "surrogateescape")
+            case _:
+                return None
 
     def document(self) -> dict[str, Any]:
         """The record as JSON types, from which `of` makes it again. It holds the value."""

@@ -15,7 +15,7 @@ from xcomctl.inventory.build import Report, silent
 from xcomctl.journal import Entry, Journal, OperationRecord, Step, steps, unfinished
 from xcomctl.metadata.interface import RowRecord, RowTarget, Source
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores.interface import Capabilities, ObjectInfo, Store, StoreErrorInfo
+from xcomctl.stores.interface import Capabilities, ObjectInfo, Store
 from xcomctl.trash.discarding import Trash
 from xcomctl.trash.intents import Intent
 
@@ -87,17 +87,21 @@ def _settle(step: Step, source: Source | None, store: Store, trash: Trash) -> li
 
 
 def _settle_recoveries(entries: Sequence[Entry], store: Store, *, restored: bool) -> list[Entry]:
-    """By whether the object is in its place; one that was to be purged from versions may be there or not."""
-    found = store.stat_many([ObjectAddress(entry["bucket"], entry["key"]) for entry in entries])
+    """By whether an object is in its place again, or what was to be purged is still in the trash."""
     if restored:
+        found = store.stat_many([ObjectAddress(entry["bucket"], entry["key"]) for entry in entries])
         results = ["restored" if isinstance(one, ObjectInfo) else "failed" for one in found]
     else:
-        copies = store.stat_many([ObjectAddress(entry["bucket"], entry["trash_key"]) for entry in entries])
-        results = ["purged" if copy is None else "failed" for copy in copies]
-    return [
-        {"uri": entry["uri"], "result": "failed" if isinstance(one, StoreErrorInfo) else result}
-        for entry, one, result in zip(entries, found, results, strict=True)
-    ]
+        results = ["failed" if _in_trash(entry, store) else "purged" for entry in entries]
+    return [{"uri": entry["uri"], "result": result} for entry, result in zip(entries, results, strict=True)]
+
+
+def _in_trash(entry: Entry, store: Store) -> bool:
+    """Whether what a purge was to delete is still there: a hidden version in its own place, or a copy in the trash."""
+    if "version_id" in entry:
+        versions = store.versions(ObjectAddress(entry["bucket"], entry["key"]))
+        return any(one.version_id == entry["version_id"] and not one.is_marker for one in versions)
+    return store.stat(ObjectAddress(entry["bucket"], entry["trash_key"])) is not None
 
 
 def _settle_rows(entries: Sequence[Entry], source: Source, *, deleted: bool) -> list[Entry]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xcomctl.backup import BackupResult, Manifest, Verification
 from xcomctl.render.text import visible
 from xcomctl.restore import RestoreResult
-from xcomctl.units import format_size, format_time
+from xcomctl.units import format_size, format_time, quantity
 
 _SHOWN = 5
 
@@ -34,7 +34,7 @@ def backup_lines(result: BackupResult, where: str) -> Iterator[str]:
     yield _line("backup", f"{where}@{manifest.id}")
     yield from manifest_lines(manifest)
     size = format_size(counts["bytes_written"])
-    yield _line("written", f"{_number(counts['payloads_written'], 'payload')} ({size})")
+    yield _line("written", f"{quantity(counts['payloads_written'], 'payload')} ({size})")
     yield from _examples("missing", counts["objects_missing"], result.missing)
     yield from _examples("failed", counts["objects_failed"], result.failures)
 
@@ -52,7 +52,7 @@ def verification_lines(result: Verification, where: str) -> Iterator[str]:
     """What a check found."""
     yield _line("backup", f"{where}@{result.manifest.id}")
     yield from manifest_lines(result.manifest)
-    yield _line("checked", f"{_number(result.payloads, 'payload')} ({format_size(result.bytes)})")
+    yield _line("checked", f"{quantity(result.payloads, 'payload')} ({format_size(result.bytes)})")
     yield _line("findings", str(len(result.findings)))
     for finding in result.findings:
         yield f"  {visible(finding.cause)}"
@@ -76,19 +76,15 @@ def restore_lines(result: RestoreResult, *, dry_run: bool) -> Iterator[str]:
 
 def restore_summary(counts: Mapping[str, int], objects: Mapping[str, int], size: int) -> str:
     """What a restore is about to do, for the question."""
-    rows, uploads = _number(counts["inserted"], "row"), _number(objects["restored"], "object")
+    rows, uploads = quantity(counts["inserted"], "row"), quantity(objects["restored"], "object")
     return f"{rows} and {uploads} ({format_size(size)})"
 
 
 def _examples(name: str, count: int, examples: Sequence[str]) -> Iterator[str]:
     if count:
-        yield _line(name, _number(count, "object"))
+        yield _line(name, quantity(count, "object"))
         for example in examples[:_SHOWN]:
             yield f"  {visible(example)}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _line(name: str, text: str) -> str:

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 from xcomctl.render.columns import Column, Fit
 from xcomctl.render.text import visible
 from xcomctl.trash.entries import Discarded
-from xcomctl.units import format_size
+from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _MEANINGS = {
-    "inserted": "rows put back",
-    "identical": "rows that are there already",
-    "conflict": "rows in whose place is another value",
-    "no_task_instance": "rows whose task instance is gone",
-    "no_object": "rows whose object is gone",
-    "restored": "objects put back",
-    "there": "objects that are there already",
-    "occupied": "objects in whose place is another one",
-    "gone": "objects that were purged from the trash",
-    "deleted": "objects that were deleted for good",
-    "purged": "objects deleted for good",
-    "failed": "objects that failed",
+    "inserted": ("row", "put back"),
+    "identical": ("row", "there already"),
+    "conflict": ("row", "in whose place is another value"),
+    "no_task_instance": ("row", "whose task instance is gone"),
+    "no_object": ("row", "whose object is gone"),
+    "restored": ("object", "put back"),
+    "there": ("object", "there already"),
+    "occupied": ("object", "in whose place is another one"),
+    "gone": ("object", "purged from the trash before"),
+    "deleted": ("object", "deleted for good before"),
+    "purged": ("object", "deleted for good"),
+    "failed": ("object", "that failed"),
 }
 
-_EXPECTED = {"inserted": "rows to put back", "restored": "objects to put back"}
+_EXPECTED = {"inserted": ("row", "to put back"), "restored": ("object", "to put back")}
 
 
 def trash_columns(keep: timedelta) -> list[Column[Discarded]]:
@@ -65,7 +65,8 @@ def print_results(
     for results in counts:
         for result, number in results.items():
             if number:
-                _line(console, f"{number:,} {meanings[result]}")
+                noun, what = meanings[result]
+                _line(console, f"{quantity(number, noun)} {what}")
                 for example in examples.get(result, ()):
                     _line(console, f"  {example}")
 

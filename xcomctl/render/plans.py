@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xcomctl.render.text import visible
-from xcomctl.units import format_size
+from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,44 +76,45 @@ def plan_summary(plan: Plan) -> str:
     """What applying the plan would delete, in one line."""
     kinds = plan.action_counts()
     parts = [
-        f"{kinds['delete_row']:,} rows and {kinds['delete_object']:,} objects"
+        f"{quantity(kinds['delete_row'], 'row')} and {quantity(kinds['delete_object'], 'object')}"
         f" ({format_size(plan.totals['bytes_reclaimed'])})"
     ]
     if kinds["restore_object"]:
-        parts.append(f"{kinds['restore_object']:,} objects back from the trash")
+        parts.append(f"{quantity(kinds['restore_object'], 'object')} back from the trash")
     if kinds["purge_object"]:
-        parts.append(f"{kinds['purge_object']:,} objects of the trash for good")
+        parts.append(f"{quantity(kinds['purge_object'], 'object')} of the trash for good")
     return ", ".join(parts)
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """What was deleted, what was skipped and why, what failed."""
     reclaimed = format_size(outcome.bytes_reclaimed)
-    _line(
-        console,
-        f"deleted {outcome.rows['deleted']:,} rows and {outcome.objects['deleted']:,} objects ({reclaimed})",
+    deleted = (
+        f"{quantity(outcome.rows['deleted'], 'row')} and {quantity(outcome.objects['deleted'], 'object')}"
     )
+    _line(console, f"deleted {deleted} ({reclaimed})")
     for what, number in {
         "brought back from the trash": outcome.objects["restored"],
         "purged from the trash": outcome.objects["purged"],
     }.items():
         if number:
-            _line(console, f"{what}: {number:,} objects")
-    skipped = {
-        "rows that changed since the plan": outcome.rows["changed"],
-        "rows that were gone already": outcome.rows["gone"],
-        "rows whose run is active again": outcome.rows["run_active"],
-        "objects that a row references": outcome.objects["referenced"],
-        "objects that changed since the plan": outcome.objects["changed"],
-        "objects that were gone already": outcome.objects["gone"],
-        "objects that are not brought back, since others are in their place": outcome.objects["occupied"],
-        "objects that the store cannot delete safely: turn on versioning": outcome.objects["kept"],
-    }
-    for what, number in skipped.items():
+            _line(console, f"{what}: {quantity(number, 'object')}")
+    rows, objects = outcome.rows, outcome.objects
+    skipped = (
+        (rows["changed"], "row", "that changed since the plan"),
+        (rows["gone"], "row", "gone already"),
+        (rows["run_active"], "row", "of a run that is active again"),
+        (objects["referenced"], "object", "that a row references"),
+        (objects["changed"], "object", "that changed since the plan"),
+        (objects["gone"], "object", "gone already"),
+        (objects["occupied"], "object", "not brought back: another one has its place"),
+        (objects["kept"], "object", "that the store cannot delete safely: turn on versioning"),
+    )
+    for number, noun, why in skipped:
         if number:
-            _line(console, f"skipped {number:,} {what}")
+            _line(console, f"skipped {quantity(number, noun)} {why}")
     if outcome.failed:
-        console.print(f"failed  {outcome.failed:,} objects", style="red", highlight=False)
+        console.print(f"failed  {quantity(outcome.failed, 'object')}", style="red", highlight=False)
         for failure in outcome.failures:
             _line(console, f"  {failure}")
 
@@ -135,7 +136,8 @@ def print_check(console: Console, check: Check, *, samples: int) -> None:
         table.add_row(kind.kind, f"{kind.count:,}", size, _MEANINGS[kind.kind])
     _line(
         console,
-        f"{totals.rows_scanned:,} rows, {totals.objects_scanned:,} objects: {totals.objects_live:,} live,"
+        f"{quantity(totals.rows_scanned, 'row')}, {quantity(totals.objects_scanned, 'object')}:"
+        f" {totals.objects_live:,} live,"
         f" {totals.objects_recent:,} recent",
     )
     console.print(table)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from xcomctl.backup.raw_values import raw_value, with_text
 from xcomctl.errors import UsageError
 from xcomctl.metadata.interface import RowRecord
 from xcomctl.models import ObjectAddress, Root, digest_of
@@ -36,7 +36,7 @@ def moved(record: RowRecord, uris: Sequence[str], roots: Sequence[Root], target:
     if to is None:
         return None
     try:
-        value = json.loads(raw_value(record) or b"null")
+        value = json.loads(record.raw or b"null")
     except (ValueError, RecursionError):
         return None
     rewritten: Any = None
@@ -47,9 +47,9 @@ def moved(record: RowRecord, uris: Sequence[str], roots: Sequence[Root], target:
         rewritten = None if uri is None else {**value, "uri": uri}
     if rewritten is None:
         return None
-    columns = with_text(record, json.dumps(rewritten))
+    columns = _with_text(record, json.dumps(rewritten))
     changed = replace(record, columns=columns)
-    return replace(changed, digest=digest_of(raw_value(changed)))
+    return replace(changed, digest=digest_of(changed.raw))
 
 
 def _rewritten(text: str, uri: str, to: ObjectAddress) -> str | None:
@@ -62,3 +62,15 @@ def _rewritten(text: str, uri: str, to: ObjectAddress) -> str | None:
     scheme, _, rest = text.partition("://")
     connection, at, _ = rest.partition("/")[0].rpartition("@")
     return f"{scheme}://{connection}{at}{to.bucket}/{to.key}"
+
+
+def _with_text(record: RowRecord, text: str) -> dict[str, Any]:
+    """The columns of a record with another text in the place of its value, encoded as the value was."""
+    match record.columns.get("value"):
+        case {"$bytes": str()}:
+            value: Any = {"$bytes": base64.b64encode(text.encode()).decode("ascii")}
+        case {"$json": str()}:
+            value = {"$json": text}
+        case _:
+            value = text
+    return {**record.columns, "value": value}

@@ -27,7 +27,7 @@ from xcomctl.stores.interface import (
     StoreErrorInfo,
 )
 from xcomctl.stores.s3_copy import Copier, failed, info_of
-from xcomctl.stores.s3_delete import Deleter, as_judged
+from xcomctl.stores.s3_delete import Deleter, add_content_md5, as_judged
 from xcomctl.stores.s3_errors import (
     ABSENT_CODES,
     Request,
@@ -295,6 +295,7 @@ class S3Store:
         with self._lock:
             if self._connected is None:
                 self._connected = self._new_client(_CONFIG)
+                self._connected.meta.events.register("before-call.s3.DeleteObjects", add_content_md5)
             return self._connected
 
     def _lister(self) -> S3Client:

@@ -19,7 +19,6 @@ from xcomctl.stores.s3_errors import (
     code_of,
     is_denied,
     knows_not,
-    parameters_of,
     translating,
 )
 from xcomctl.stores.s3_versions import versioning_and_mfa, versions_of
@@ -85,8 +84,6 @@ class _Scratch:
 
     def refuses_puts(self) -> bool:
         """Whether conditions of a PUT are looked at: both kinds, held and not held."""
-        if not {"IfMatch", "IfNoneMatch"} <= parameters_of(self._client, "PutObject"):
-            return False
         key, new = self._key("put"), self._key("new")
         etag = self._put(key)
         return (
@@ -98,8 +95,6 @@ class _Scratch:
 
     def refuses_deletes(self) -> bool:
         """Whether a single deletion looks at `If-Match`."""
-        if "IfMatch" not in parameters_of(self._client, "DeleteObject"):
-            return False
         key = self._key("delete")
         etag = self._put(key)
         return (
@@ -111,8 +106,6 @@ class _Scratch:
 
     def refuses_batches(self) -> bool:
         """Whether a batch deletion looks at the ETag of each key."""
-        if "ETag" not in self._client.meta.service_model.shape_for("ObjectIdentifier").members:  # type: ignore[attr-defined]
-            return False
         key = self._key("batch")
         etag = self._put(key)
         return (

@@ -18,7 +18,6 @@ from xcomctl.stores.s3_errors import (
     Request,
     code_of,
     knows_not,
-    parameters_of,
     status_of,
     translating,
     was_repeated,
@@ -54,8 +53,6 @@ class Writer:
             found = self._store.stat(address)
             if (found.etag if found else None) != (None if if_absent else if_etag):
                 raise _conflict(address, if_absent)
-        known = parameters_of(self._client, "PutObject")
-        condition = {name: value for name, value in condition.items() if name in known}
         try:
             etag = self._send(address, body, condition)
         except XcomctlError as error:

@@ -1,0 +1,147 @@
+"""A place to back up from and to restore into, on both kinds of shelf."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.deployment import Deploy, Deployment
+from xcomctl.backup import BackupResult, back_up, read_manifest
+from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.metadata.database import DatabaseSource
+from xcomctl.metadata.interface import Selection
+from xcomctl.models import ObjectAddress, Root
+from xcomctl.restore import RestoreResult, restore
+from xcomctl.stores.folder_shelf import FolderShelf
+from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.stores.s3_shelf import S3Shelf
+from xcomctl.stores.shelf import Shelf
+
+EVERYTHING = Selection(all_attempts=True)
+
+
+class Site:
+    """A database, a store and a shelf, and what a test asks of them."""
+
+    def __init__(self, source: DatabaseSource, store: S3Store, root: str, shelf: Shelf) -> None:
+        self.source = source
+        self.store = store
+        self.root = Root.parse(root)
+        self.shelf = shelf
+
+    def back_up(self, what: Any = EVERYTHING) -> BackupResult:
+        """Make a backup."""
+        return back_up(
+            self.source,
+            self.store,
+            DialectRegistry(),
+            self.shelf,
+            what,
+            roots=[self.root],
+            now=datetime.now(timezone.utc),
+        )
+
+    def restore(
+        self, selection: Selection = EVERYTHING, *, to: str | None = None, dry_run: bool = False
+    ) -> RestoreResult:
+        """Put the newest backup back, as one operation."""
+        from xcomctl.operation import Operation
+
+        result = RestoreResult()
+        with ExitStack() as opened:
+            operation = None
+            if not dry_run:
+                operation = opened.enter_context(
+                    Operation.begin(
+                        self.source,
+                        self.store,
+                        [Root.parse(to) if to else self.root],
+                        command="restore",
+                        actor="tester",
+                        now=datetime.now(timezone.utc),
+                    )
+                )
+            restore(
+                self.shelf,
+                read_manifest(self.shelf),
+                self.source,
+                self.store,
+                selection=selection,
+                to_root=None if to is None else Root.parse(to),
+                operation=operation,
+                result=result,
+            )
+        return result
+
+    def objects(self) -> dict[str, str]:
+        """Checksum of every object below the root, by key."""
+        found = {}
+        for batch in self.store.batches(self.root):
+            for key in batch.column("key").to_pylist():
+                if ".xcomctl/" not in key:
+                    payload = self.store.read(ObjectAddress(self.root.bucket, key))
+                    found[key] = hashlib.sha256(payload).hexdigest()
+        return found
+
+    def rows(self) -> dict[str, tuple[Any, ...]]:
+        """Every row with its value and times."""
+        return {row.ref + str(row.try_number): (row,) for row in self.source.rows(EVERYTHING)}
+
+    def remove(self, keys: Any) -> None:
+        """Delete objects as somebody else would."""
+        addresses = [ObjectAddress(self.root.bucket, key) for key in keys]
+        infos = [info for info in map(self.store.stat, addresses) if info is not None]
+        assert {outcome.result for outcome in self.store.delete(infos)} <= {"deleted"}
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def shelf_kind(request: pytest.FixtureRequest) -> str:
+    """Where backups are kept."""
+    return str(request.param)
+
+
+@pytest.fixture
+def site_of(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes a site of a world or a deployment."""
+    with ExitStack() as opened:
+
+        def make(url: str, endpoint_url: str, root: str, kind: str = "folder") -> Site:
+            source = opened.enter_context(closing(DatabaseSource(url)))
+            store = opened.enter_context(closing(S3Store(S3Settings(endpoint_url=endpoint_url))))
+            bucket = Root.parse(root).bucket
+            shelf: Shelf = (
+                FolderShelf(tmp_path / "backups")
+                if kind == "folder"
+                else S3Shelf(store, Root(bucket, "safe/place/"))
+            )
+            return Site(source, store, root, shelf)
+
+        yield make
+
+
+@pytest.fixture
+def deployed(deploy: Deploy) -> Deployment:
+    """Rows of three DAGs, each with an object, and one inline value."""
+    here = deploy()
+    for dag in ("etl_1", "etl_2", "other"):
+        here.push(dag)
+    here.add_row("other", "r1", {"rows": 3}, name="inline")
+    return here
+
+
+@pytest.fixture
+def site(deployed: Deployment, site_of: Callable[..., Site], shelf_kind: str) -> Site:
+    """The same, with either kind of shelf."""
+    return site_of(deployed.database.url, deployed.server.endpoint_url, deployed.root, shelf_kind)
+
+
+@pytest.fixture
+def plain(deployed: Deployment, site_of: Callable[..., Site]) -> Site:
+    """The same with a folder."""
+    return site_of(deployed.database.url, deployed.server.endpoint_url, deployed.root)

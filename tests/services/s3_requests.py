@@ -1,0 +1,54 @@
+"""Which request to an S3 store it is, told from the request as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+from tests.services.scripted_store import Asked
+
+
+def is_listing(asked: Asked) -> bool:
+    """A page of a listing."""
+    return asked.query.get("list-type") == "2"
+
+
+def is_batch_deletion(asked: Asked) -> bool:
+    """A DeleteObjects."""
+    return asked.method == "POST" and "delete" in asked.query
+
+
+def is_deletion(asked: Asked) -> bool:
+    """A deletion of one object or of a batch."""
+    return asked.method == "DELETE" or is_batch_deletion(asked)
+
+
+def is_copy(asked: Asked) -> bool:
+    """A copy inside the store."""
+    return asked.method == "PUT" and "x-amz-copy-source" in asked.headers
+
+
+def is_writing(asked: Asked) -> bool:
+    """Anything that changes the bucket."""
+    return asked.method in ("PUT", "POST", "DELETE")
+
+
+def names(key: str) -> Callable[[Asked], bool]:
+    """Requests that name a key: in their path, as the source of a copy, or among those of a batch."""
+    quoted = quote(key)
+
+    def named(asked: Asked) -> bool:
+        source = asked.headers.get("x-amz-copy-source", "")
+        return (
+            asked.path.endswith((f"/{key}", f"/{quoted}"))
+            or source.endswith((key, quoted))
+            or (is_batch_deletion(asked) and f"<Key>{key}</Key>".encode() in asked.body)
+        )
+
+    return named
+
+
+def deletes(key: str) -> Callable[[Asked], bool]:
+    """Deletions of a key, alone or in a batch."""
+    named = names(key)
+    return lambda asked: is_deletion(asked) and named(asked)

@@ -1,0 +1,45 @@
+"""How a verb that changes something begins its operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xcomctl.lock import Patience
+    from xcomctl.models import Root
+    from xcomctl.operation import Operation
+    from xcomctl.wiring import Session
+
+
+def begun(
+    session: Session,
+    roots: Sequence[Root],
+    command: str,
+    *,
+    plan_id: str | None = None,
+    trash_keep: timedelta | None = None,
+    patience: Patience | None = None,
+) -> AbstractContextManager[Operation]:
+    """The operation of this command on the sides of the session; entering it settles what earlier ones left open.
+
+    Without roots there is no journal. Raises LockedError where another one holds a lock for longer than `patience`
+    lasts (None: at once), StoreError, SourceError.
+    """
+    from xcomctl.collect import DEFAULT_TRASH_KEEP
+    from xcomctl.lock import AT_ONCE
+    from xcomctl.operation import Operation
+
+    return Operation.begin(
+        session.source,
+        session.store if roots else None,
+        roots,
+        command=command,
+        plan_id=plan_id,
+        actor=session.configuration.actor(),
+        now=datetime.now(timezone.utc),
+        trash_keep=DEFAULT_TRASH_KEEP if trash_keep is None else trash_keep,
+        patience=AT_ONCE if patience is None else patience,
+    )
