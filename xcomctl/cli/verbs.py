@@ -43,18 +43,29 @@ class Verb:
         )
         if not self.below:
             assert self.place is not None  # noqa: S101 - a verb without code is our own mistake
-            made.command(self.name, epilog=epilog, context_settings=SETTINGS)(_function(self.place))
+            _add(made, self.name, self.place, epilog)
             return spare_conversions(typer.main.get_command(made))
         alone = help_if_no_verb if self.place is None else _function(self.place)
         made.callback(
             invoke_without_command=True,
-            help=self.summary if self.place is None else inspect.getdoc(alone),
+            help=self.summary if self.place is None else _help(alone),
             epilog=epilog,
             context_settings=SETTINGS,
         )(alone)
         for name, place in self.below.items():
-            made.command(name, epilog=epilog, context_settings=SETTINGS)(_function(place))
+            _add(made, name, place, epilog)
         return typer.main.get_command(made)
+
+
+def _add(to: typer.Typer, name: str, place: str, epilog: str) -> None:
+    verb = _function(place)
+    to.command(name, help=_help(verb), epilog=epilog, context_settings=SETTINGS)(verb)
+
+
+def _help(verb: Callable[..., None]) -> str:
+    """The docstring, each paragraph on one line: the width of the terminal says where lines end, not the source."""
+    paragraphs = (inspect.getdoc(verb) or "").split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs)
 
 
 LOOK, COLLECT, BACK, SET_UP = "Look", "Collect", "Undo, back up", "Set up"

@@ -25,7 +25,8 @@ SELECT
     -- A writer may put this very key again, unless the whole of it is unique per write.
     coalesce(o.uuid_hash IS NULL OR o.tail <> '', true),
     NULL, NULL, NULL,
-    1, o.object_id
+    -- Listings come in no order.
+    1, row_number() OVER (ORDER BY o.bucket, o.key)
 FROM object_states s JOIN objects o USING (object_id)
 LEFT JOIN (
     -- Whose object it was, as far as the key does not tell.

@@ -37,8 +37,7 @@ from xcomctl.stores.s3_errors import (
     set_up_error,
     translating,
 )
-from xcomctl.stores.s3_listing import list_batches, list_folders
-from xcomctl.stores.s3_loose import loose_batches
+from xcomctl.stores.s3_listing import list_batches, list_folders, list_loose
 from xcomctl.stores.s3_pages import read_fast
 from xcomctl.stores.s3_parallel import THREADS, in_parallel
 from xcomctl.stores.s3_probe import probe
@@ -123,7 +122,7 @@ class S3Store:
 
     def loose(self, root: Root) -> Iterator[pa.RecordBatch]:
         """Every object directly below `root`, in none of its folders, in batches as those of `batches`."""
-        return loose_batches(self._client(), root, self._request("s3:ListBucket", root.bucket))
+        return list_loose(self._lister(), root, self._request("s3:ListBucket", root.bucket))
 
     def stat(self, address: ObjectAddress) -> ObjectInfo | None:
         """Describe one object; None only if the store says that there is no such key. Raises StoreError."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from xcomctl.models import Root
 from xcomctl.stores.s3_cuts import ascending
 from xcomctl.stores.s3_errors import Request
-from xcomctl.stores.s3_pages import History, Pages
+from xcomctl.stores.s3_pages import History, Page, Pages
 from xcomctl.stores.s3_stealing import Stealing
 
 if TYPE_CHECKING:
@@ -46,17 +46,34 @@ def list_batches(
 
 def list_folders(client: S3Client, root: Root, request: Request) -> list[str]:
     """Names of the folders directly below `root`, each ending with `/`. Raises StoreError."""
-    pages = Pages(client, root, request)
-    history = History(pages)
     folders: dict[str, None] = {}
+    for page in _directly_below(Pages(client, root, request)):
+        folders.update((folder.removeprefix(root.prefix), None) for folder in page.folders)
+    return list(folders)
+
+
+def list_loose(client: S3Client, root: Root, request: Request) -> Iterator[pa.RecordBatch]:
+    """Every object directly below `root`, in no folder, in batches of `object_schema()`. Raises StoreError."""
+    import pyarrow.compute as pc
+
+    for page in _directly_below(Pages(client, root, request)):
+        # A store that does not know delimiters gives all that is below: those in folders are listed with their folder.
+        names = pc.utf8_slice_codeunits(page.keys, len(root.prefix))
+        objects = page.objects.filter(pc.invert(pc.match_substring(names, "/")))
+        if objects.num_rows:
+            yield objects
+
+
+def _directly_below(pages: Pages) -> Iterator[Page]:
+    history = History(pages)
     token: str | None = None
     while True:
-        page = pages.ask_folder(root.prefix, token=token)
+        page = pages.ask_folder(pages.root.prefix, token=token)
         history.add(page)
-        folders.update((folder.removeprefix(root.prefix), None) for folder in page.folders)
+        yield page
         token = page.token
         if token is None:
-            return list(folders)
+            return
 
 
 def _objects(pages: Pages, *, in_order: bool) -> Generator[pa.RecordBatch, None, None]:
