@@ -256,7 +256,7 @@ def test_a_run_that_is_interrupted_says_what_it_did(
     counted, undo, last = strike.said
     assert (strike.code, counted, last) == (
         130,
-        f"note: cut short after {strike.rows_gone} rows and {strike.objects_gone} objects were deleted",
+        f"note: cut short after {strike.rows_gone:,} rows and {strike.objects_gone:,} objects were deleted",
         "error: interrupted",
     )
     hint, _, operation = undo.rpartition(" ")

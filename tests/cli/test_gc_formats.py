@@ -47,6 +47,7 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
         "cutoff",
         "policy_digest",
         "tool_version",
+        "inventory",
         "totals",
         "guards",
         "actions",
@@ -65,6 +66,7 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
             "max_share": 0.5,
             "trash_keep": "14d",
             "backup_to": None,
+            "shard": None,
         },
     )
     totals, actions = plan["totals"], plan["actions"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from xcomctl.collect import Scope, plan_collection
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError, SourceError, StoreError
+from xcomctl.metadata.interface import Snapshot
 from xcomctl.models import Root
 from xcomctl.stores.s3 import S3Settings, S3Store
 
@@ -166,35 +167,29 @@ def test_a_store_that_dies_after_the_rows_leaves_no_dangling_row(deploy: Deploy)
 
 
 def test_a_connection_that_is_lost_is_an_error(deploy: Deploy) -> None:
-    """The server ends our session in the middle of the scan: no plan, and never a short one."""
+    """The server ends our session before all rows are read: no plan, and never a short one."""
     here = deploy("postgres")
     two_runs(here)
     before = here.state()
 
-    class Killed:
-        """The dialects, at whose first question every session of ours is ended."""
+    class Killed(Interposed):
+        """The database, which ends every session of ours as soon as its view is open."""
 
-        def __init__(self) -> None:
-            self.registry = DialectRegistry()
-            self.done = False
-
-        def references(self, raw: bytes | None, roots: Any) -> Any:
-            if not self.done:
-                self.done = True
+        @contextmanager
+        def snapshot(self) -> Iterator[Snapshot]:
+            """Open a view, and end the session that has it."""
+            with here.source.snapshot() as opened:
                 here.database.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND application_name = 'xcomctl'"
                 )
-            return self.registry.references(raw, roots)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.registry, name)
+                yield opened
 
     with pytest.raises(SourceError) as caught:
         plan_collection(
-            here.source,
+            cast("Any", Killed(here.source)),
             here.store,
-            Killed(),
+            DialectRegistry(),
             Scope(roots=(Root.parse(here.root),), policy=MONTH),
             now=here.began_at,
         )

@@ -12,13 +12,17 @@ from xcomctl.guards import GUARD_IDS
 
 OF_OTHER_PROGRAMS = {
     "--bucket",
+    "--check",
+    "--compile-bytecode",
+    "--folder",
     "--kill-points",
+    "--prefix",
     "--query",
+    "--size",
     "--skip-archive",
     "--steps",
-    "--tables",
 }
-"""Options in the pages that are not xcomctl's: of the AWS tools, of `airflow db clean`, of the tests' own commands."""
+"""Options in the pages that are not xcomctl's: of the AWS tools, of uv, of `airflow db clean`, of our own tests."""
 
 
 def text_of(page: Path) -> str:
