@@ -66,7 +66,7 @@ def xcomctl(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code. `arguments` are those of the process if None."""
     given = sys.argv[1:] if arguments is None else arguments
-    # Importing makes many objects that stay: with Python's own thresholds an eighth of a start is spent looking at them.
+    # Importing makes many objects that stay: with its own thresholds Python's collector looks at them again and again.
     gc.set_threshold(10_000, 10, 10)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks must not end the listing.
