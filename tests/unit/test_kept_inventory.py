@@ -49,12 +49,12 @@ def refusal(path: Path, statement: str) -> XcomctlError:
 def test_columns_and_records(file: Path) -> None:
     """Names and types are those of the question, equal names are told apart, and times are UTC."""
     with open_kept(file) as kept:
-        answer = kept.ask("select size, last_modified, size, NULL as etag from objects")
+        answer = kept.ask("select size, last_modified, size, NULL::INTEGER as etag from objects")
         assert answer.columns == (
             ("size", "BIGINT"),
             ("last_modified", "TIMESTAMP"),
             ("size_1", "BIGINT"),
-            ("etag", '"NULL"'),
+            ("etag", "INTEGER"),
         )
         at = datetime(2026, 11, 1, 6, tzinfo=timezone.utc)
         assert list(answer.records) == [(7, at, 7, None)]

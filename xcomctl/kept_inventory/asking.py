@@ -109,6 +109,9 @@ class KeptInventory:
                 hint='xcomctl sql "select state, count(*) from objects group by 1"',
             )
         kind = statements[0].type.name
+        # Some releases of DuckDB take a PRAGMA for the SELECT that it stands for.
+        if statement.lstrip()[:6].lower() == "pragma":
+            kind = "PRAGMA"
         if kind not in ("SELECT", "EXPLAIN"):
             raise UsageError(
                 f"only SELECT is possible, and this is {kind}: an inventory is read, and nothing else",
