@@ -24,7 +24,8 @@ from tests.services.object_stores import new_bucket, remove_bucket
 from tests.services.postgres import PostgresServer
 from xcomctl.demo.server import SeaweedFS
 
-pytestmark = pytest.mark.airflow
+# Each takes minutes, with a scheduler of its own.
+pytestmark = [pytest.mark.airflow, pytest.mark.matrix]
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "examples" / "dags" / "xcomctl_maintenance.py"
@@ -161,7 +162,7 @@ def maintained(
     remove_bucket(seaweed, bucket)
 
 
-@pytest.mark.parametrize("version", [pytest.param("2.11.2", marks=pytest.mark.matrix), "3.3.2"])
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_the_maintenance_collects_in_shares(
     version: str, seaweed: SeaweedFS, postgres: PostgresServer, airflow_environments: Path, tmp_path: Path
 ) -> None:
@@ -178,7 +179,6 @@ def test_the_maintenance_collects_in_shares(
         assert airflow.summary("weekly") == told
 
 
-@pytest.mark.matrix
 @pytest.mark.parametrize("version", ["3.3.2"])
 def test_a_worker_that_is_killed_midway(
     version: str, seaweed: SeaweedFS, postgres: PostgresServer, airflow_environments: Path, tmp_path: Path
