@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
+from tests.conformance.sources import airflow, source
+from tests.schemas.airflow_database import NEWEST, AirflowDatabase
 from xcomctl.errors import RefusedError, SourceError
 from xcomctl.metadata import insertion
 from xcomctl.metadata.database import DatabaseSource
 from xcomctl.metadata.interface import RowRecord, RowTarget, Selection
 from xcomctl.models import Row, digest_of
 
-_DATABASES = {"sqlite": None, "postgresql": "postgres_database", "mysql": "mariadb_database"}
+__all__ = ["airflow", "source"]
+
 
 _VALUES: list[Any] = [
     42,
@@ -35,31 +35,6 @@ _VALUES: list[Any] = [
     "s3://b/k",
     "x" * 100_000,
 ]
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(
-            (engine, shape), id=f"{engine}-{shape}", marks=[pytest.mark.mariadb] if engine == "mysql" else []
-        )
-        for engine in _DATABASES
-        for shape in SHAPES
-    ]
-)
-def airflow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AirflowDatabase]:
-    """An empty metadata database of one generation on one engine."""
-    engine, shape = request.param
-    fixture = _DATABASES[engine]
-    url = request.getfixturevalue(fixture) if fixture else f"sqlite:///{tmp_path / 'airflow.db'}"
-    with AirflowDatabase(url, shape) as database:
-        yield database.create()
-
-
-@pytest.fixture
-def source(airflow: AirflowDatabase) -> Iterator[DatabaseSource]:
-    """A source on that database."""
-    with closing(DatabaseSource(airflow.url)) as opened:
-        yield opened
 
 
 def _target(row: Row) -> RowTarget:
