@@ -1,5 +1,6 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
+import os
 import signal
 
 from tests.services.command import xcomctl
@@ -27,3 +28,8 @@ __all__ = [
 
 # A shell that starts us in the background lets us ignore Ctrl-C, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# To measure every command that a test starts takes half as long again as the test; its modules are measured where tests
+# call them. The processes that run the tests have begun to be measured by now.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_START", None)
