@@ -242,7 +242,9 @@ class _Server:
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection.sendall(
-            f"HTTP/1.1 {answer.status}\r\n{lines}\r\n".encode(), socket.MSG_MORE * (length > 0)
+            f"HTTP/1.1 {answer.status}\r\n{lines}\r\n".encode(),
+            # With nothing to follow, the kernel would hold the headers back for a fifth of a second.
+            0 if bodyless or not length else socket.MSG_MORE,
         )
         with self._count:
             self._statistics["requests"] += 1

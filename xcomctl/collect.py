@@ -135,7 +135,14 @@ def plan_collection(
         if share is not None:
             actions = share.own(inventory, actions)
             share.settle(inventory)
-        confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
+        confirm_dangling(
+            inventory,
+            store if inventory.roots else None,
+            dialects,
+            report,
+            # They are only counted: a plan does nothing about them.
+            listed_at=None if listing or share or mark.store_at is None else mark.store_at - mark.skew,
+        )
         counted = totals(inventory)
         basis = basis_of(source, mark, endpoint=endpoint, policy_digest=scope.policy_digest, listing=listing)
         left_behind = 0

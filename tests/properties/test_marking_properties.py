@@ -31,7 +31,7 @@ class Careful(DialectRegistry):
 
     def shortcuts(self) -> Shortcuts:
         """None."""
-        return Shortcuts((), None, frozenset())
+        return Shortcuts((), (), None, frozenset())
 
 
 def marked(
@@ -164,8 +164,59 @@ quoted = st.builds(
     st.integers(0, 5),
     st.sampled_from(["", " ", "\n"]),
 )
+
+
+def _document(members: dict[str, Any], order: list[str], more: dict[str, Any], separator: str) -> bytes:
+    found = {name: members[name] for name in order} | more
+    return json.dumps(found, separators=(separator, ": ")).encode()
+
+
+_AS_WRITTEN = ["__xcomctl__", "uri", "codec", "size", "sha256", "type", "index_columns", "name"]
+_AS_JSONB = ["uri", "name", "size", "type", "codec", "sha256", "__xcomctl__", "index_columns"]
+documents = st.builds(
+    _document,
+    st.fixed_dictionaries(
+        {
+            "__xcomctl__": st.sampled_from([1, 1, 1, 1, 2, True, "1"]),
+            "uri": st.builds(
+                lambda place, uuid, suffix: f"s3://{place}/{uuid}{suffix}",
+                st.sampled_from(
+                    [
+                        "xcoms/prod/etl/r%3A1/load/-1/key",
+                        "xcoms/prod/etl/r/load/7/%7E",
+                        "xcoms/x/etl/r/load/-1/key",
+                        f"xcoms/prod/{UUID}/r/load/-1/key",
+                        "xcoms/prod/etl/r/load/-1",
+                        "c@xcoms/prod/etl/r/load/-1/key",
+                        "other//prod/etl/r/load/-1/key",
+                    ]
+                ),
+                uuids,
+                st.sampled_from([".json", ".parquet", ".csv.gz", ".bundle.zip", "", ".json/x"]),
+            ),
+            "codec": st.sampled_from(["json", "csv+gzip", "xcom/a"]),
+            "size": st.sampled_from([0, 4598, -1, 1.5]),
+            "sha256": st.sampled_from(["a1" * 32, UUID.replace("-", "") * 2, "A1" * 32, "a1" * 31]),
+            "type": st.sampled_from(
+                ["list", "pandas.DataFrame", UUID, UUID.replace("-", ""), "s3://xcoms/prod/a"]
+            ),
+            "index_columns": st.just(2),
+            "name": st.sampled_from(["a.csv", "a b.csv", f"{UUID}.csv", "xcom/b", "xcoms/prod/x"]),
+        }
+    ),
+    st.sampled_from(
+        [_AS_WRITTEN[:5], _AS_WRITTEN[:6], _AS_WRITTEN, _AS_JSONB, [*_AS_JSONB[2:3], *_AS_JSONB[:2]]]
+        + [
+            [name for name in _AS_JSONB if name not in ("name", "index_columns", *absent)]
+            for absent in ("", ["type"])
+        ]
+    ),
+    st.sampled_from([{}, {}, {}, {"later": UUID}]),
+    st.sampled_from([", ", ", ", ","]),
+)
 raw_values = st.one_of(
     st.none(),
+    documents,
     quoted.map(str.encode),
     st.lists(texts, max_size=2).map(lambda value: json.dumps(value).encode()),
     st.text(max_size=20).map(lambda value: json.dumps(value).encode()),

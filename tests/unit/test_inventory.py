@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +12,11 @@ import pytest
 
 from xcomctl.dialects.configured import DialectRule
 from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.errors import StoreError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify
 from xcomctl.metadata.interface import row_schema
-from xcomctl.models import Root, outermost
+from xcomctl.models import Root, outermost, uuids_in
 from xcomctl.policy import Policy
 from xcomctl.stores.interface import object_schema
 
@@ -277,3 +280,49 @@ def test_sql_claims_what_the_dialects_claim(inventory: Inventory) -> None:
             else (key, claim.dialect, claim.dag_id, claim.run_id, claim.task_id, claim.map_index, claim.key)
         )
     assert found == expected
+
+
+def test_references_of_our_own_backend_are_told_by_sql() -> None:
+    """As the backend writes them and in JSONB's order: one by one they would take a hundred times as long."""
+    golden = Path(__file__).parent.parent / "corpus" / "references" / "xcomctl"
+    documents = [
+        json.loads(path.read_text(encoding="utf-8"))["reference"] for path in sorted(golden.glob("*.json"))
+    ]
+    by_length = [
+        dict(sorted(one.items(), key=lambda member: (len(member[0]), member[0]))) for one in documents
+    ]
+    values = [row(one, row_key=f"[{number}]") for number, one in enumerate((*documents, *by_length))]
+    with Inventory(DialectRegistry(), [Root("company-xcoms")]) as inventory:
+        inventory.add_rows([rows(*values)])
+        found = inventory.run("SELECT row_id, dialect, confidence, text FROM plain_refs ORDER BY row_id")
+        careful = inventory.run("SELECT DISTINCT text FROM careful_refs")
+    left = {text for (text,) in careful}
+    assert found == [
+        (number, "xcomctl", "exact", one["uri"])
+        for number, one in enumerate((*documents, *by_length))
+        if one["uri"] not in left
+    ]
+    # A component that was cut ends in a digest, which might be a uuid; prefixes and file names may hold anything.
+    odd = {
+        one["uri"]
+        for one in documents
+        if len(uuids_in(one["uri"])) > 1
+        or not one["uri"].isascii()
+        or not re.fullmatch("[a-z.]*", one.get("name", ""))
+    }
+    assert left == odd
+
+
+def test_what_a_broken_listing_gave_is_not_there(inventory: Inventory) -> None:
+    """An error of the source comes through as it is, and the inventory stays as it was."""
+    one, two = f"prod/etl/r1/load/{ONE}", f"prod/etl/r1/load/{TWO}"
+
+    def breaking_off() -> Iterator[pa.RecordBatch]:
+        yield pa.Table.from_batches([objects(two)] * 100_000).combine_chunks().to_batches()[0]
+        raise StoreError("the connection broke off")
+
+    inventory.add_objects(ROOT, [objects(one)])
+    with pytest.raises(StoreError, match="the connection broke off"):
+        inventory.add_objects(ROOT, breaking_off())
+    inventory.add_rows([rows(row(f"s3://xcoms/{one}"))])
+    assert states(inventory) == {one: "live"}

@@ -84,12 +84,16 @@ class Shortcuts:
 
     `references` are names of dialects with patterns, in order. A stored value that is one JSON string (or a JSON string
     that holds one, and so on) of printable ASCII without blanks, quotes and backslashes, which the first of these
-    matches, holds one reference: this text, exact, `s3://[connection@]bucket/key`. A value in which none of `traces`
+    matches, holds one reference: this text, exact, `s3://[connection@]bucket/key`. `documents` are names of dialects with
+    patterns of whole values, which are printable ASCII without backslashes: such a value holds one reference, its group
+    `uri`, exact, `s3://bucket/key`, whose last segment begins with a uuid; and, beside uuids in the rest of the key, one
+    more that counts as a uuid, its group `sha256`. A value in which none of `traces`
     occurs holds none; None where any value may hold one. `bounded` are the dialects in whose keys nothing that a uuid
     could be made of touches the unique part, so that who looks for uuids finds it.
     """
 
     references: tuple[tuple[str, str], ...]
+    documents: tuple[tuple[str, str], ...]
     traces: tuple[str, ...] | None
     bounded: frozenset[str]
 

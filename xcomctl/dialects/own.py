@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from xcomctl.dialects.interface import KeyPattern
 from xcomctl.dialects.patterns import FOLDERS, QUOTED, UUID, DocumentPattern
 
@@ -31,5 +33,28 @@ DOCUMENTS = (
     # A version that this tool does not know: its object is kept, and nothing else is concluded from it.
     DocumentPattern(NAME, {"__xcomctl__": None}, "uri", "ambiguous"),
 )
+
+_FOLDER = r"[!#-.0-\[\]-~]*/"
+_WORDS = r"(?:[A-Za-z0-9_]{1,31}\.)*[A-Za-z0-9_]{1,31}"
+_URI = (
+    rf'"uri": "(?P<uri>s3://[A-Za-z0-9.-]+/(?:{_FOLDER})*'
+    + re.sub(r"\?P<[a-z_]+>", "?:", _LAYOUT[:-1])
+    + r')"'
+)
+_CODEC = r'"codec": "[a-z0-9+-]{1,31}"'
+_SIZE = r'"size": [0-9]{1,15}'
+_SHA256 = r'"sha256": "(?P<sha256>[0-9a-f]{64})"'
+_TYPE = rf'"type": "{_WORDS}"'
+_NAME = rf'"name": "{_WORDS}"'
+_INDEX = r'"index_columns": [0-9]{1,9}'
+_MARKER = r'"__xcomctl__": 1'
+
+WHOLE_VALUES = (
+    rf"^\{{{_MARKER}, {_URI}, {_CODEC}, {_SIZE}, {_SHA256}(?:, {_TYPE})?(?:, {_INDEX})?(?:, {_NAME})?\}}$",
+    rf"^\{{{_URI}(?:, {_NAME})?, {_SIZE}(?:, {_TYPE})?, {_CODEC}, {_SHA256}, {_MARKER}(?:, {_INDEX})?\}}$",
+)
+"""Most references as they are stored: as the backend writes them, and in the order that JSONB and MySQL bring them into.
+
+Names with a dash, or with longer words, are left out: they may hold a uuid."""
 
 KEYS = (KeyPattern(NAME, r"(?:^|/)" + _LAYOUT, quoted=True),)

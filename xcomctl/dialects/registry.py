@@ -137,10 +137,11 @@ class DialectRegistry:
     def shortcuts(self) -> Shortcuts:
         """What may be told of values and keys without decoding them."""
         if not self._built_ins_only:
-            return Shortcuts((), None, frozenset(BUILT_IN))
+            return Shortcuts((), (), None, frozenset(BUILT_IN))
         return Shortcuts(
             # Of all patterns the first ones: what they match is not looked at by any other.
             tuple((pattern.dialect, pattern.pattern) for pattern in common_io.REFERENCES),
+            tuple((own.NAME, pattern) for pattern in own.WHOLE_VALUES),
             tuple(trace.decode() for trace in TRACES),
             frozenset(BUILT_IN),
         )

@@ -7,6 +7,7 @@ listed and still has no row in a later snapshot is unreferenced, and not merely 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import resources as files
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,14 @@ from typing import TYPE_CHECKING, Any
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory.careful_values import CarefulReader
 from xcomctl.inventory.keys import KeySql
-from xcomctl.inventory.pieces import pieces, with_text
-from xcomctl.inventory.plain_values import CREATE_ROWS, CREATE_ROWS_VIEW, plain_refs, read_plain
+from xcomctl.inventory.pieces import done_meanwhile, pieces, with_text
+from xcomctl.inventory.plain_values import (
+    CREATE_ROWS,
+    CREATE_ROWS_VIEW,
+    plain_refs,
+    read_documents,
+    read_plain,
+)
 from xcomctl.inventory.resources import Resources
 from xcomctl.inventory.workspace import Workspace
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, outermost
@@ -98,9 +105,11 @@ class Inventory:
     def add_objects(self, root: Root, batches: Iterable[pa.RecordBatch]) -> None:
         """Add a listing of everything below `root` (batches of `stores.interface.object_schema`)."""
         statement = self._keys.insert()
-        for table in pieces(batches):
+
+        def add(table: pa.Table) -> None:
             self._over(statement, table, {"prefix_length": len(root.prefix)})
-            self._report("objects", table.num_rows)
+
+        self._add_all("objects", pieces(batches), add)
 
     def add_described(self, objects: Sequence[ObjectInfo]) -> None:
         """Add objects that the store described, as if they had been listed. Those outside of the roots are left out."""
@@ -125,43 +134,71 @@ class Inventory:
 
         May be called again, for other rows and after more objects; what is new is linked to all that is there.
         """
-        self._read(batches, _ROWS_READ)
+        self._read(batches)
 
     def add_links(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Link the objects to the rows that keep them, as `add_rows` does, and forget all other rows."""
-        self._read(batches, _ROWS_READ + _OF_THE_OBJECTS)
+        self._read(batches, only=_OF_THE_OBJECTS)
 
-    def _read(self, batches: Iterable[pa.RecordBatch], keep: str) -> None:
+    def _read(self, batches: Iterable[pa.RecordBatch], *, only: str | None = None) -> None:
         new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
         whole_keys = self._find_whole_keys()
         unbounded = self._unbounded_uuids()
         reader = CarefulReader(self._dialects, self.roots, whole_keys=whole_keys, unbounded=unbounded)
         # Such a uuid or key could reach over the edge of what a plain value quotes.
         all_careful = bool(unbounded) or any(sign in key for _, key in whole_keys for sign in '"\\')
-        statement = read_plain(self._shortcuts, self.roots, all_careful=all_careful)
-        for table in pieces(batches):
-            self._add_piece(with_text(table, self._next_row), statement, reader, keep)
+        statement = read_plain(self._shortcuts, self.roots, all_careful=all_careful, only=only)
+        documents = None if all_careful or not self._shortcuts.documents else read_documents(self._shortcuts)
+
+        def add(table: pa.Table) -> None:
+            table = with_text(table, self._next_row)
+            self._add_piece(table, statement, reader)
+            if documents is not None:
+                self._over(documents, table)
+            if only is not None:
+                self.run(
+                    "DELETE FROM read_rows WHERE careful AND row_id >= $first", {"first": self._next_row}
+                )
             self._next_row += table.num_rows
-            self._report("rows", table.num_rows)
+
+        self._add_all("rows", pieces(batches), add)
         self.run_script("links.sql", new)
         ((self._next_object,),) = self.run("SELECT coalesce(max(object_id) + 1, 0) FROM listed_objects")
 
-    def _add_piece(self, table: pa.Table, read: str, reader: CarefulReader, keep: str) -> None:
+    def _add_all(self, stage: str, tables: Iterable[pa.Table], add: Callable[[pa.Table], None]) -> None:
+        """Add all tables in one transaction: what is committed in small portions is copied once more."""
+        import duckdb
+
+        self.run("BEGIN TRANSACTION")
+        try:
+            for rows in done_meanwhile(tables, add):
+                self._report(stage, rows)
+        except BaseException:
+            # After some errors there is no transaction any more; what broke it off is what counts.
+            with suppress(duckdb.Error):
+                self.run("ROLLBACK")
+            raise
+        self.run("COMMIT")
+
+    def _add_piece(self, table: pa.Table, read: str, reader: CarefulReader) -> None:
         """Add `table`, one piece of the rows, with what their values say."""
         self._over(read, table)
         raw = table.column("raw")
-        found = self.run("SELECT row_id FROM readings WHERE careful ORDER BY row_id")
+        new: dict[str, object] = {"first": self._next_row}
+        found = self.run(
+            "SELECT row_id FROM read_rows WHERE careful AND row_id >= $first ORDER BY row_id", new
+        )
+        if reader.looks_for_keys:
+            self._over(_MENTIONED_KEYS, table, new)
+        if not found:
+            return
         reader.read((row_id, raw[row_id - self._next_row].as_py()) for (row_id,) in found)
         self._over("INSERT INTO careful_refs SELECT * FROM batch", reader.references.take())
         self._over(
             "INSERT INTO careful_mentions SELECT row_id, hash(uuid), tail FROM batch", reader.mentions.take()
         )
         self._over("INSERT INTO links SELECT row_id, object_id, false FROM batch", reader.links.take())
-        self._over("INSERT INTO naming_root SELECT row_id FROM batch", reader.naming_root.take())
-        if reader.looks_for_keys:
-            self._over(_MENTIONED_KEYS, table)
-        self._over(keep, table)
-        self.run("DELETE FROM naming_root")
+        self._over(_NAMING_ROOT, reader.naming_root.take(), new)
 
     def contains(self, address: ObjectAddress) -> bool:
         """Whether the object lies under one of the roots."""
@@ -195,40 +232,25 @@ class Inventory:
         return [int(length) for (length,) in found]
 
     def _over(
-        self, statement: str, table: pa.Table | None, parameters: dict[str, object] | None = None
+        self, statement: str, batch: pa.Table | None, parameters: dict[str, object] | None = None
     ) -> None:
         """Run a statement in which `batch` is the table; nothing where there is none."""
-        if table is None:
-            return
-        self.sql.register("batch", table)
-        try:
-            self.run(statement, parameters)
-        finally:
-            self.sql.unregister("batch")
+        # DuckDB finds the variable by its name. To register the table would hold it to the end of the transaction.
+        if batch is not None:
+            self.sql.execute(statement, parameters).fetchall()
 
 
 _MENTIONED_KEYS = """
     INSERT INTO links
     SELECT b.row_id, k.object_id, false
-    FROM batch b JOIN readings r ON r.row_id = b.row_id AND NOT r.careful
-    JOIN whole_keys k ON contains(b.text, k.whole_key)
+    FROM batch b JOIN whole_keys k ON contains(b.text, k.whole_key)
+    WHERE b.row_id NOT IN (SELECT row_id FROM read_rows WHERE careful AND row_id >= $first)
 """
 
-_ROWS_READ = """
-    INSERT INTO read_rows (
-        row_id, source_table, archived, row_key, dag_run_id, dag_id, run_id, task_id, map_index, key, written_at,
-        run_state, run_at, run_ended_at, try_number, superseded, size, names_root, reference, reading, layers,
-        under_root, key_hash, uuid_hash, tail, other_digest
-    )
-    SELECT
-        b.row_id, b.source_table, b.archived, b.row_key, b.dag_run_id, b.dag_id, b.run_id, b.task_id, b.map_index, b.key,
-        b.written_at, b.run_state, b.run_at, b.run_ended_at, b.try_number, b.superseded, coalesce(octet_length(b.raw), 0),
-        coalesce(r.under_root, false) OR b.row_id IN (SELECT row_id FROM naming_root),
-        r.reference, r.reading, r.layers, r.under_root, r.key_hash, r.uuid_hash, r.tail, r.other_digest
-    FROM batch b JOIN readings r USING (row_id)
+_NAMING_ROOT = """
+    UPDATE read_rows SET names_root = true WHERE row_id >= $first AND row_id IN (SELECT row_id FROM batch)
 """
 
-_OF_THE_OBJECTS = """
-    WHERE r.uuid_hash IN (SELECT uuid_hash FROM listed_objects)
-       OR r.key_hash IN (SELECT key_hash FROM listed_objects)
-"""
+_OF_THE_OBJECTS = """(
+    uuid_hash IN (SELECT uuid_hash FROM listed_objects) OR key_hash IN (SELECT key_hash FROM listed_objects)
+)"""

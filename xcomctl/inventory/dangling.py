@@ -1,26 +1,42 @@
-"""Find the rows whose object is gone: suspects by the listing, each confirmed by asking the store."""
+"""Find the rows whose object is gone: suspects by the listing, confirmed by asking the store."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from importlib import resources
 from itertools import groupby
 from typing import Any
 
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory.build import Inventory, Report, silent
-from xcomctl.models import ObjectAddress
+from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress
 from xcomctl.stores.interface import ObjectInfo, Store, StoreErrorInfo
 
 _BATCH = 1000
 
+_SAMPLE = 250
+"""So many of the settled suspects are asked for nevertheless: as many as take a second."""
+
+_LATE = timedelta(hours=1)
+"""A row that was written so long before a listing, or longer, had its object before."""
+
 
 def confirm_dangling(
-    inventory: Inventory, store: Store | None, dialects: Dialects, report: Report = silent
+    inventory: Inventory,
+    store: Store | None,
+    dialects: Dialects,
+    report: Report = silent,
+    *,
+    listed_at: datetime | None = None,
 ) -> None:
     """Fill `dangling_rows` (row_id, bucket, key) and `unreachable_rows` (row_id, bucket, key, cause).
 
     An object that is not in the listing may have been uploaded since, or be listed under another spelling; only
     the store's own "no such key" makes a row dangling. An error of any kind makes it unreachable.
+
+    For a count on which nothing hangs, `listed_at` says when a listing of all the roots began, by the clock of the
+    database: suspects that it settles are then asked for only up to a sample, and all of them where one of the sample
+    is there after all, or cannot be asked for.
     """
     inventory.run("CREATE OR REPLACE TABLE dangling_rows (row_id BIGINT, bucket VARCHAR, key VARCHAR)")
     inventory.run(
@@ -28,9 +44,32 @@ def confirm_dangling(
     )
     if store is None:
         return
-    query = resources.files("xcomctl.inventory").joinpath("suspects.sql").read_text(encoding="utf-8")
-    # A cursor of its own: the results are read while the tables above are written.
-    suspects = inventory.sql.cursor().execute(query)
+    inventory.run(
+        _text("judged_suspects.sql").replace("{suspects}", _text("suspects.sql")),
+        {
+            "before": None if listed_at is None else (listed_at - _LATE).replace(tzinfo=None),
+            "over": list(TERMINAL_RUN_STATES),
+            "sample": _SAMPLE,
+        },
+    )
+    _ask(inventory, store, dialects, report, "open")
+    if _ask(inventory, store, dialects, report, "sample"):
+        inventory.run(
+            "INSERT INTO dangling_rows SELECT row_id, bucket, key FROM suspects WHERE part = 'rest'"
+        )
+    else:
+        _ask(inventory, store, dialects, report, "rest")
+    inventory.run("DROP TABLE suspects")
+
+
+def _ask(inventory: Inventory, store: Store, dialects: Dialects, report: Report, part: str) -> bool:
+    """Ask for the suspects of one part; whether all are gone."""
+    # A cursor of its own: the results are read while the tables are written.
+    suspects = inventory.sql.cursor().execute(
+        "SELECT * EXCLUDE (part) FROM suspects WHERE part = $part ORDER BY row_id, reference_no",
+        {"part": part},
+    )
+    all_gone = True
     pending: list[tuple[Any, ...]] = []
     while batch := suspects.fetchmany(_BATCH):
         pending += batch
@@ -38,16 +77,16 @@ def confirm_dangling(
         last = pending[-1][:2]
         whole = [row for row in pending if row[:2] != last]
         pending = [row for row in pending if row[:2] == last]
-        _confirm(inventory, store, dialects, whole)
+        all_gone &= _confirm(inventory, store, dialects, whole)
         report("references", len(whole))
-    _confirm(inventory, store, dialects, pending)
+    return _confirm(inventory, store, dialects, pending) and all_gone
 
 
-def _confirm(inventory: Inventory, store: Store, dialects: Dialects, suspects: list[tuple[Any, ...]]) -> None:
+def _confirm(inventory: Inventory, store: Store, dialects: Dialects, suspects: list[tuple[Any, ...]]) -> bool:
     # A string that may be the user's own path is no finding unless a backend writes such keys.
     suspects = [s for s in suspects if s[2] != "ambiguous" or dialects.claim(s[4]) is not None]
     if not suspects:
-        return
+        return True
     answers = store.stat_many([ObjectAddress(s[3], s[4]) for s in suspects])
     dangling, unreachable = [], []
     for (row_id, _), group in groupby(zip(suspects, answers, strict=True), key=lambda pair: pair[0][:2]):
@@ -64,3 +103,8 @@ def _confirm(inventory: Inventory, store: Store, dialects: Dialects, suspects: l
         inventory.sql.executemany("INSERT INTO dangling_rows VALUES (?, ?, ?)", dangling)
     if unreachable:
         inventory.sql.executemany("INSERT INTO unreachable_rows VALUES (?, ?, ?, ?)", unreachable)
+    return all(answer is None for answer in answers)
+
+
+def _text(name: str) -> str:
+    return resources.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,8 +24,11 @@ def pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         rows += batch.num_rows
         size += batch.nbytes
         if rows >= _ROWS or size >= _BYTES:
-            yield _table(held)
+            piece = _table(held)
             held, rows, size = [], 0, 0
+            del batch
+            yield piece
+            del piece
     if rows:
         yield _table(held)
 
@@ -36,6 +41,26 @@ def with_text(table: pa.Table, first_row: int) -> pa.Table:
     text = pa.chunked_array([_text(chunk) for chunk in raw.chunks], pa.string())
     row_ids = pa.chunked_array(_numbers(first_row, [len(chunk) for chunk in raw.chunks]), pa.int64())
     return table.append_column("row_id", row_ids).append_column("text", text)
+
+
+def done_meanwhile(tables: Iterable[pa.Table], work: Callable[[pa.Table], None]) -> Iterator[int]:
+    """Do `work` on one table after the other while the next one is read; the records of each when it is done.
+
+    The tables are read in the caller's thread, the work is done in another one.
+    """
+    with ThreadPoolExecutor(1, "xcomctl-inventory") as thread:
+        under_way: Future[None] | None = None
+        rows = 0
+        for table in tables:
+            if under_way is not None:
+                under_way.result()
+                yield rows
+            under_way, rows = thread.submit(work, table), table.num_rows
+            # Whoever works on it holds it no longer than that.
+            del table
+        if under_way is not None:
+            under_way.result()
+            yield rows
 
 
 def _table(batches: list[pa.RecordBatch]) -> pa.Table:
@@ -54,7 +79,9 @@ def _numbers(first: int, lengths: list[int]) -> list[pa.Array]:
 
     arrays = []
     for length in lengths:
-        arrays.append(pa.array(range(first, first + length), pa.int64()))
+        # To make an array of a range takes ten times as long, and imports pandas.
+        numbers = pa.py_buffer(array("q", range(first, first + length)))
+        arrays.append(pa.Array.from_buffers(pa.int64(), length, [None, numbers]))
         first += length
     return arrays
 

@@ -1,4 +1,4 @@
-"""What most stored values say, told by SQL: one reference and nothing else, or neither a reference nor a uuid.
+"""What most stored values say, told by SQL: one reference and little else, or neither a reference nor a uuid.
 
 Any other value, and any doubt, is left to `careful_values`. Both say the same of a value that is plain.
 """
@@ -11,18 +11,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xcomctl.dialects.interface import Shortcuts
-from xcomctl.inventory.keys import literal
+from xcomctl.inventory.keys import last_segment_uuid, literal, uuid_of_last_segment
 from xcomctl.models import UUID_PATTERN, Root
 
 # A JSON string, and JSON strings that hold one: what stands before the text, and as long behind it.
 _OPENINGS = ('"', r'"\"', r'"\"\\\"')
 _CLOSINGS = ('"', r"\"" + '"', r"\\\"\"" + '"')
 
-_PLAIN = r"[!#-\[\]-~]+"
+_NOT_PLAIN = r'\x00- "\\\x7f-\x{10FFFF}'
+"""What a class must not take in plain text: printable ASCII without blanks, quotes and backslashes."""
+
 _LONGEST = 4_000
 """Bytes. No key is longer than 1,024."""
 
 _LONGEST_TAIL = 1_025
+
+_SHORTEST_UUID = 32
 
 CREATE_ROWS = """
     CREATE TABLE read_rows (
@@ -46,13 +50,14 @@ CREATE_ROWS = """
         names_root BOOLEAN NOT NULL,   -- a place below a root stands somewhere in the raw value
         -- The reference that the whole value is, where it is plain: then all else about the value follows from it.
         reference VARCHAR,
-        reading SMALLINT,              -- number of the pattern by which it was read
-        layers SMALLINT,               -- how many times it is quoted as JSON
+        reading TINYINT,               -- number of the pattern by which it was read
+        layers TINYINT,                -- how many times it is quoted as JSON
         under_root BOOLEAN,
         key_hash UBIGINT,
         uuid_hash UBIGINT,
         tail VARCHAR,
-        other_digest VARCHAR           -- of a value that is not plain
+        other_digest VARCHAR,          -- of a value that is not plain
+        careful BOOLEAN NOT NULL       -- nothing was told of the value here
     )
 """
 """Makes the table `read_rows`. Values are not in it."""
@@ -64,7 +69,7 @@ _DIGESTS = " ".join(
 
 CREATE_ROWS_VIEW = f"""
     CREATE VIEW rows AS
-    SELECT * EXCLUDE (reading, layers, under_root, key_hash, uuid_hash, tail, other_digest),
+    SELECT * EXCLUDE (reading, layers, under_root, key_hash, uuid_hash, tail, other_digest, careful),
            CASE layers {_DIGESTS} ELSE other_digest END AS digest
     FROM read_rows
 """
@@ -74,7 +79,8 @@ CREATE_ROWS_VIEW = f"""
 def plain_refs(shortcuts: Shortcuts) -> str:
     """Make the view `plain_refs`: the references that rows are as a whole."""
     dialects = " ".join(
-        f"WHEN {number} THEN {literal(dialect)}" for number, (dialect, _) in enumerate(shortcuts.references)
+        f"WHEN {number} THEN {literal(dialect)}"
+        for number, (dialect, _) in enumerate((*shortcuts.references, *shortcuts.documents))
     )
     return f"""
         CREATE VIEW plain_refs AS
@@ -88,70 +94,125 @@ def plain_refs(shortcuts: Shortcuts) -> str:
     """
 
 
-def read_plain(shortcuts: Shortcuts, roots: Sequence[Root], *, all_careful: bool) -> str:
-    """Make the table `readings` of `batch`: one record per row, `careful` where nothing was told of its value.
+def read_plain(
+    shortcuts: Shortcuts, roots: Sequence[Root], *, all_careful: bool, only: str | None = None
+) -> str:
+    """Add `batch`, a piece of the rows, to `read_rows`; `careful` are those of whose value nothing is told.
 
-    With `all_careful` that is every value but NULL.
+    With `all_careful` that is every value but NULL. `only` is a condition on `key_hash` and `uuid_hash`: of the rows whose
+    value is told, those that do not meet it are left out.
 
-    `batch` has the columns `row_id`, `raw`, and `text`: the value if it is UTF-8, else NULL.
+    `batch` has the columns of `metadata.interface.row_schema`, `row_id`, and `text`: the value if it is UTF-8, else NULL.
     """
     edges = " ".join(
         f"WHEN starts_with(text, {literal(before)}) AND ends_with(text, {literal(after)}) THEN {number + 1}"
         for number, (before, after) in reversed(list(enumerate(zip(_OPENINGS, _CLOSINGS, strict=True))))
     )
     lengths = " ".join(f"WHEN {number + 1} THEN {len(before)}" for number, before in enumerate(_OPENINGS))
+    patterns = [] if all_careful else [pattern for _, pattern in shortcuts.references]
+    documents = [] if all_careful else [pattern for _, pattern in shortcuts.documents]
+    first_document = len(patterns)
+    # That the end is another one shows after a few characters.
     readings = " ".join(
-        f"WHEN regexp_matches(inner_text, {literal(pattern)}) THEN {number}"
-        for number, (_, pattern) in enumerate(shortcuts.references)
+        f"WHEN regexp_matches(inner_text, {literal(_end(pattern))})"
+        f" AND regexp_matches(inner_text, {literal(_narrowed(pattern))}) THEN {number}"
+        for number, pattern in enumerate(patterns)
     )
-    reading = (
-        f"CASE WHEN NOT regexp_full_match(inner_text, {literal(_PLAIN)}) THEN NULL {readings} END"
-        if readings and not all_careful
-        else "NULL"
-    )
+    uuids = " ".join(f"WHEN {number} THEN {_uuid(pattern)}" for number, pattern in enumerate(patterns))
+    if documents:
+        readings = f"WHEN document IS NOT NULL THEN document {readings}"
+        uuids += "".join(
+            f" WHEN {number} THEN {last_segment_uuid('inner_text')}"
+            for number in range(first_document, first_document + len(documents))
+        )
     silent = "false" if all_careful else _says_nothing(shortcuts, roots)
     under_root = " OR ".join(
-        f"(bucket = {literal(root.bucket)} AND starts_with(key, {literal(root.prefix)}))" for root in roots
+        f"(bucket = {literal(root.bucket)} AND starts_with(object_key, {literal(root.prefix)}))"
+        for root in roots
     )
     uuid = literal(UUID_PATTERN)
     return f"""
-        CREATE OR REPLACE TEMP TABLE readings AS
+        INSERT INTO read_rows BY NAME
         WITH edged AS (
-            SELECT row_id, raw, text, CASE WHEN strlen(text) < {_LONGEST} THEN CASE {edges} END END AS layers FROM batch
+            SELECT *, CASE WHEN strlen(text) < {_LONGEST} THEN CASE {edges} END END AS quoted,
+                   {_document(shortcuts, first_document) if documents else "NULL::INTEGER"} AS document
+            FROM batch
         ), opened AS (
-            SELECT *, CASE layers {lengths} END AS edge,
-                   CASE WHEN strlen(text) > 2 * edge THEN substr(text, edge + 1, length(text) - 2 * edge) END AS inner_text
+            SELECT *, CASE quoted {lengths} END AS edge,
+                   CASE WHEN document IS NOT NULL THEN regexp_extract(text, '"uri": "([^"]*)"', 1)
+                        WHEN strlen(text) > 2 * edge THEN substr(text, edge + 1, length(text) - 2 * edge) END AS inner_text
             FROM edged
         ), recognised AS (
-            SELECT *, {reading} AS reading FROM opened
+            SELECT *, {f"CASE {readings} END" if readings else "NULL::INTEGER"} AS matched FROM opened
         ), searched AS (
-            SELECT row_id, raw, text, layers, reading, inner_text,
-                   CASE WHEN reading IS NOT NULL THEN regexp_extract_all(inner_text, {uuid}) END AS uuids
-            FROM recognised
+            SELECT *, {f"CASE matched {uuids} END" if uuids else "NULL::VARCHAR"} AS uuid FROM recognised
+        ), placed AS (
+            SELECT *, strpos(inner_text, uuid) AS place, substr(inner_text, place + length(uuid)) AS rest FROM searched
         ), parted AS (
-            SELECT row_id, raw, text, layers, reading,
-                   -- With two uuids it is left to the careful reading which one a value mentions with which tail.
-                   coalesce(len(uuids) = 1, false) AS plain,
+            SELECT *,
+                   -- With two uuids it is left to the careful reading which one a value mentions with which tail. What
+                   -- touches the uuid in these patterns is no hexadecimal digit, so that none lies across its edges.
+                   coalesce(NOT regexp_matches(substr(inner_text, 1, place - 1), {uuid})
+                            AND (strlen(rest) < {_SHORTEST_UUID} OR NOT regexp_matches(rest, {uuid})), false) AS plain,
                    CASE WHEN plain THEN inner_text END AS reference,
-                   split_part(split_part(reference, '/', 3), '@', -1) AS bucket,
-                   substr(reference, strpos(substr(reference, 7), '/') + 7) AS key,
-                   CASE WHEN plain THEN uuids[1] END AS uuid,
-                   substr(reference, strpos(reference, uuid) + length(uuid), {_LONGEST_TAIL}) AS rest
-            FROM searched
+                   -- The first slash behind the scheme's ends the bucket.
+                   strpos(substr(reference, 7), '/') + 6 AS slash,
+                   split_part(split_part(substr(reference, 1, slash), '/', 3), '@', -1) AS bucket,
+                   substr(reference, slash + 1) AS object_key
+            FROM placed
+        ), told AS (
+            SELECT *, CASE WHEN plain OR raw IS NULL THEN false ELSE NOT coalesce({silent}, false) END AS careful,
+                   CASE WHEN plain THEN hash(bucket, object_key) END AS key_hash,
+                   CASE WHEN plain THEN hash(lower(uuid)) END AS uuid_hash,
+                   CASE WHEN plain THEN {under_root or "false"} END AS under_root
+            FROM parted
         )
-        SELECT row_id,
-               CASE WHEN plain OR raw IS NULL THEN false ELSE NOT coalesce({silent}, false) END
-                   AS careful,
-               CASE WHEN plain THEN layers::SMALLINT END AS layers,
-               CASE WHEN plain THEN reading::SMALLINT END AS reading,
-               reference,
-               CASE WHEN plain THEN {under_root or "false"} END AS under_root,
-               CASE WHEN plain THEN hash(bucket, key) END AS key_hash,
-               CASE WHEN plain THEN hash(lower(uuid)) END AS uuid_hash,
-               CASE WHEN plain THEN if(starts_with(rest, '/'), rest, '') END AS tail,
-               CASE WHEN plain THEN NULL WHEN raw IS NULL THEN 'null' ELSE sha256(raw) END AS other_digest
-        FROM parted
+        SELECT row_id, source_table, archived, row_key, dag_run_id, dag_id, run_id, task_id, map_index, key, written_at,
+               run_state, run_at, run_ended_at, try_number, superseded, coalesce(octet_length(raw), 0) AS size,
+               coalesce(under_root, false) AS names_root, reference, CASE WHEN plain THEN matched::TINYINT END AS reading,
+               CASE WHEN plain THEN quoted::TINYINT END AS layers, under_root, key_hash, uuid_hash,
+               CASE WHEN plain THEN if(starts_with(rest, '/'), substr(rest, 1, {_LONGEST_TAIL}), '') END AS tail,
+               CASE WHEN layers IS NOT NULL THEN NULL WHEN raw IS NULL THEN 'null' ELSE sha256(raw) END AS other_digest,
+               careful
+        FROM told
+        {f"WHERE careful OR {only}" if only else ""}
     """
+
+
+def read_documents(shortcuts: Shortcuts) -> str:
+    """Add what documents in `batch` mention beside their reference to `careful_mentions`: a checksum looks like a uuid."""
+    return f"""
+        INSERT INTO careful_mentions
+        SELECT row_id, hash(regexp_extract(text, '"sha256": "([^"]*)"', 1)), ''
+        FROM batch WHERE {_document(shortcuts, 0)} IS NOT NULL
+    """
+
+
+def _document(shortcuts: Shortcuts, first: int) -> str:
+    """The number, from `first` on, of the pattern of documents that `text` is; NULL if it is none."""
+    forms = " ".join(
+        f"WHEN regexp_matches(text, {literal(pattern)}) THEN {number}"
+        for number, (_, pattern) in enumerate(shortcuts.documents, first)
+    )
+    return f"CASE WHEN starts_with(text, '{{') AND strlen(text) < {_LONGEST} THEN CASE {forms} END END"
+
+
+def _end(pattern: str) -> str:
+    """What the text ends with that a pattern of references matches: its group `unique`, as the first, and what follows."""
+    # The group `key` reaches to the end of the pattern.
+    return pattern[pattern.index("(?P<unique>") :].removesuffix(")$") + "$"
+
+
+def _uuid(pattern: str) -> str:
+    """The uuid of the unique part of `inner_text`, which the pattern matches."""
+    return uuid_of_last_segment(pattern, "inner_text") or (
+        f"regexp_extract(regexp_extract(inner_text, {literal(_end(pattern))}, 1), {literal(UUID_PATTERN)})"
+    )
+
+
+def _narrowed(pattern: str) -> str:
+    """The pattern for plain text alone. Its classes that say what they take, and not what they leave, take nothing else."""
+    return pattern.replace("[^", "[^" + _NOT_PLAIN)
 
 
 def _says_nothing(shortcuts: Shortcuts, roots: Sequence[Root]) -> str:

@@ -18,9 +18,6 @@ CREATE TABLE careful_refs (
 
 CREATE VIEW refs AS SELECT * FROM careful_refs UNION ALL SELECT * FROM plain_refs;
 
--- Rows of the piece at hand in whose value a place below a root stands.
-CREATE TABLE naming_root (row_id BIGINT NOT NULL);
-
 -- Uuids that occur anywhere in such a value, with the text behind them.
 CREATE TABLE careful_mentions (row_id BIGINT NOT NULL, uuid_hash UBIGINT NOT NULL, tail VARCHAR NOT NULL);
 
@@ -39,6 +36,22 @@ FROM links l JOIN read_rows w ON w.row_id = l.row_id SEMI JOIN listed_objects o 
 WHERE l.exact AND w.reference IS NOT NULL
 UNION ALL
 SELECT r.row_id, r.reference_no FROM careful_refs r JOIN listed_objects o ON o.bucket = r.bucket AND o.key = r.key;
+
+-- References under a root of which no possible object was listed, of rows that are not archived.
+CREATE VIEW missed_refs AS
+SELECT w.row_id, 0 AS reference_no
+FROM read_rows w
+WHERE w.reference IS NOT NULL AND w.under_root AND NOT w.archived
+  AND w.row_id NOT IN (
+    SELECT l.row_id FROM links l SEMI JOIN listed_objects o ON o.object_id = l.object_id WHERE l.exact
+  )
+UNION ALL
+SELECT DISTINCT r.row_id, r.reference_no
+FROM careful_refs r JOIN read_rows w ON w.row_id = r.row_id AND NOT w.archived
+WHERE r.under_root AND (r.row_id, r.reference_no) NOT IN (
+    SELECT (m.row_id, m.reference_no)
+    FROM careful_refs m JOIN listed_objects o ON o.bucket = m.bucket AND o.key = m.key
+  );
 
 -- How the rows that stay and the rows that go keep objects, of those that any row keeps.
 CREATE TABLE expiring_rows (row_id BIGINT, reason VARCHAR);

@@ -2,7 +2,8 @@
 
 SELECT r.row_id, r.reference_no, r.confidence, r.bucket, r.key
 FROM refs r
-JOIN rows w ON w.row_id = r.row_id AND NOT w.archived
 WHERE r.under_root
-  AND NOT EXISTS (SELECT 1 FROM met_refs m WHERE m.row_id = r.row_id AND m.reference_no = r.reference_no)
+  -- By the row alone first: that keeps the text of all other references out of what is joined.
+  AND r.row_id IN (SELECT row_id FROM missed_refs)
+  AND (r.row_id, r.reference_no) IN (SELECT (row_id, reference_no) FROM missed_refs)
 ORDER BY r.row_id, r.reference_no

@@ -20,8 +20,11 @@ class Workspace:
 
     def __init__(self, resources: Resources) -> None:
         import duckdb
+        import pyarrow as pa
 
         self._resources = resources
+        # What Arrow's own allocator was once given it keeps for itself, beside all that is in the database: 200 MB.
+        pa.set_memory_pool(pa.system_memory_pool())
         try:
             self._folder = tempfile.TemporaryDirectory(
                 prefix="xcomctl-", dir=resources.tmp, ignore_cleanup_errors=True

@@ -44,17 +44,17 @@ def common_folder(one: str, other: str) -> str:
     return one[: one.rfind("/", 0, length) + 1]
 
 
-def worth(ahead: Sequence[str], folder: str, latest: pa.Array | None, wanted: int) -> int:
-    """How many should begin somewhere in `ahead`: not more than there are pages for everybody, by the latest page."""
-    if not ahead or latest is None:
+def worth(ahead: Sequence[str], folder: str, latest: pa.Array) -> int:
+    """How many may begin somewhere in `ahead`: not more than there are pages for everybody, by the latest page."""
+    if not ahead:
         return 0
     width = len(ahead[0]) if not ahead[0].endswith("/") else None
     folders_of_a_page = len(
         {key[:width] if width else key[: key.find("/", len(folder))] for key in latest.to_pylist()}
     )
     if folders_of_a_page == 1:
-        return min(wanted, len(ahead))
-    return min(wanted, len(ahead) // (folders_of_a_page * _PAGES_EACH))
+        return len(ahead)
+    return len(ahead) // (folders_of_a_page * _PAGES_EACH)
 
 
 def spread(ahead: Sequence[str], count: int) -> list[str]:

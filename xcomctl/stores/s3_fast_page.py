@@ -174,6 +174,11 @@ def _elements(region: bytes) -> dict[str, tuple[_Positions, _Positions]] | None:
     # The first eight bytes of each tag, and its length, tell it from every other one that we know.
     eights = np.ndarray((len(region) - 7,), "<u8", region, strides=(1,))
     marks = _mark(eights[np.minimum(left + 1, len(region) - 8)], length)
+    # As a rule all objects of a page have the same tags in the same order: then those of one are enough to look at.
+    ended = np.flatnonzero(marks == _MARKS[_TAGS["/Contents"]])
+    period = int(ended[0]) + 1 if ended.size else marks.size
+    if marks.size == period * ended.size and (marks.reshape(-1, period) == marks[:period]).all():
+        marks = marks[:period]
     tags = np.searchsorted(_MARKS, marks)
     if (_MARKS[np.minimum(tags, _MARKS.size - 1)] != marks).any() or not _FOLLOWS[tags[:-1], tags[1:]].all():
         return None
@@ -185,6 +190,8 @@ def _elements(region: bytes) -> dict[str, tuple[_Positions, _Positions]] | None:
         at = np.flatnonzero(tags == _TAGS[name])
         if at.size != first.size or (at < first).any() or (at > last).any():
             return None
+        if marks.size < left.size:
+            at = np.arange(at[0], left.size, marks.size)
         found[name] = (right[at] + 1, left[at + 1])
     return found
 

@@ -9,6 +9,7 @@ from xcomctl.errors import StoreError
 from xcomctl.models import Root
 from xcomctl.stores.interface import object_schema
 from xcomctl.stores.s3_errors import Request, translating
+from xcomctl.stores.s3_waiting import Waiting
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +58,7 @@ class Pages:
 
     def __init__(self, client: S3Client, root: Root, request: Request) -> None:
         self.root = root
+        self.waiting = Waiting()
         self._client = client
         self._request = request
 
@@ -65,7 +67,8 @@ class Pages:
 
         Raises StoreError.
         """
-        return self._page(self.root.prefix, _beginning(token, after))
+        with self.waiting.watched():
+            return self._page(self.root.prefix, _beginning(token, after))
 
     def ask_folder(self, prefix: str, *, token: str | None = None, after: str = "") -> Page:
         """A page of what lies directly in the folder `prefix`, objects and names of folders. Raises StoreError."""
