@@ -147,7 +147,7 @@ def webhook() -> Iterator[tuple[str, list[bytes]]]:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -28,7 +28,7 @@ OF_OTHER_PROGRAMS = {
     "--steps",
     "--unit",
 }
-"""Options in the pages that are not those of xcomctl: of AWS tools, of uv, of `airflow db clean`, of schedulers, of our tests."""
+"""Options in the pages that are not ours: of AWS tools, of uv, of `airflow db clean`, of schedulers, of our tests."""
 
 
 def text_of(page: Path) -> str:
