@@ -71,6 +71,14 @@ def test_a_kept_inventory_is_asked_alone(xcomctl: Command, here: Deployment) -> 
     assert (nothing.code, nothing.stdout, nothing.stderr) == (0, "[]\n", "note: nothing matches\n")
 
 
+def test_what_the_tool_keeps_for_itself_is_said(xcomctl: Command, here: Deployment) -> None:
+    """Its trash and its journal belong to no DAG, and are no secret."""
+    collected = xcomctl("gc", *here.options, "--older-than", "30d", "--yes")
+    assert collected.code == 0, collected.stderr
+    [line] = [line for line in xcomctl("du", *here.options).stdout.splitlines() if "xcomctl's own" in line]
+    assert line.startswith("of it xcomctl's own, trash and journal: ")
+
+
 def test_what_airflow_wrote_is_added_up(xcomctl: Command, world: Callable[..., World]) -> None:
     """Each object of a bucket that Airflow filled is in one part, and what no row names is orphaned."""
     here = world("2.11.2-commonio-gz-sqlite")

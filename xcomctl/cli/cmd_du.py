@@ -146,11 +146,15 @@ class _Question:
     def write_summary(self, kept: KeptInventory, total: Part, weights: Sequence[TableWeight]) -> None:
         """For people: the sum, where it leads, and, of all of it, what the database's own tables weigh."""
         from xcomctl.render.usage import growth_line, weight_lines
-        from xcomctl.usage import Chosen
+        from xcomctl.usage import Chosen, break_down, dimensions
 
         lines = [
             f"total: {format_size(total.bytes)} in {quantity(total.rows, 'row')} and {quantity(total.objects, 'object')}"
         ]
+        for part in break_down(kept, dimensions(["state"]), self.chosen).parts:
+            if part.place == ("reserved",):
+                own = f"{format_size(part.bytes)} in {quantity(part.objects, 'object')}"
+                lines.append(f"of it xcomctl's own, trash and journal: {own}")
         growth = self.growth(kept)
         if growth is not None:
             lines.append(growth_line(growth, total))
