@@ -19,6 +19,7 @@ from xcomctl.inventory.classify import classify, count, totals
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.matches import require_dags, require_matches
 from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.sizes import bytes_by_state, trash_totals
 from xcomctl.mark import DEFAULT_MIN_AGE, Mark, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
@@ -90,10 +91,13 @@ def plan_collection(
     endpoint: str | None = None,
     accepted: Sequence[str] = (),
     listing: StoredListing | None = None,
+    weighed: bool = False,
     resources: Resources | None = None,
     report: Report = silent,
 ) -> Plan:
     """Compute what `gc` would do. `endpoint` is that of the store, None for AWS.
+
+    With `weighed` the totals have the bytes of each state and of the trash, too, which takes longer.
 
     With `listing` the store is asked for the candidates only, and not listed. Of a shard only the actions of its share
     are planned: those of all shards are the actions of one plan without shards.
@@ -150,6 +154,11 @@ def plan_collection(
             left_behind = note_left_behind(
                 inventory, store, dialects, owners, database=basis.database, now=mark.store_at or now
             )
+        weights: dict[str, int] = {}
+        if weighed:
+            weights = bytes_by_state(inventory)
+            if store is not None and mark.store_at is not None:
+                weights |= trash_totals(inventory, now=mark.store_at)
         guards = judge(
             inventory,
             mark,
@@ -166,7 +175,7 @@ def plan_collection(
             created_at=now,
             scope=scope.document(),
             basis=basis,
-            totals=asdict(replace(counted, bytes_reclaimed=reclaimed(inventory, actions))),
+            totals=asdict(replace(counted, bytes_reclaimed=reclaimed(inventory, actions))) | weights,
             guards=guards,
             actions=actions,
         )

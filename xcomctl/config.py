@@ -47,6 +47,7 @@ class Flags:
     memory: str | None = None
     threads: str | None = None
     tmp: str | None = None
+    log_format: str | None = None
 
     def load(self) -> Configuration:
         """These flags over the environment of the process and the configuration file."""
@@ -124,6 +125,11 @@ class Configuration:
         """Profile of the AWS configuration; None leaves it to boto3."""
         return self._optional("aws_profile")
 
+    def airflow_backend(self) -> Setting[str | None]:
+        """Class of the XCom backend that Airflow's own settings name; None where they name none. Raises UsageError."""
+        found = self._airflow.get("core", "xcom_backend")
+        return Setting(None, "default") if found is None else Setting(found.value, found.origin)
+
     def memory(self) -> Setting[int]:
         """Bytes that an inventory may hold before it spills to disk. Raises UsageError for a bad or too small size."""
         given = self._own("memory")
@@ -177,6 +183,19 @@ class Configuration:
 
         return Resources(memory=self.memory().value, threads=self.threads().value, tmp=self.tmp().value)
 
+    def log_format(self) -> Setting[str]:
+        """How stderr is spoken to: `text` or `json`. Raises UsageError for anything else."""
+        given = self._own("log_format") or Setting("text", "default")
+        if given.value not in ("text", "json"):
+            raise UsageError(
+                f"log format {given.value!r} ({given.origin}) is none of text, json", hint="--log-format json"
+            )
+        return given
+
+    def says(self, name: str) -> bool:
+        """Whether the command line or a variable says something of this setting, right or wrong."""
+        return getattr(self._flags, name) is not None or bool(self._environ.get(f"XCOMCTL_{name.upper()}"))
+
     def profile(self) -> Setting[str | None]:
         """Name of the profile in use. Raises UsageError if the configuration file has none of that name."""
         setting: Setting[str]
@@ -215,6 +234,12 @@ class Configuration:
             # A container may run as a number that has no name.
             user = str(os.getuid())
         return f"{user}@{socket.gethostname()}"
+
+    def cache_folder(self) -> Path:
+        """Where the user keeps what can be had again. It need not exist."""
+        import platformdirs
+
+        return platformdirs.user_cache_path("xcomctl", appauthor=False)
 
     @cached_property
     def file(self) -> ConfigFile | None:

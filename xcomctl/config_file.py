@@ -34,6 +34,7 @@ class Section:
     memory: str | None = None
     threads: int | None = None
     tmp: str | None = None
+    log_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from xcomctl.inventory.candidates import confirm_candidates
 from xcomctl.inventory.classify import Totals, classify, totals
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.sizes import bytes_by_state
 from xcomctl.mark import DEFAULT_MIN_AGE, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
@@ -52,6 +53,10 @@ class Check:
     def totals(self) -> Totals:
         """Counts by state."""
         return totals(self._inventory)
+
+    def bytes_by_state(self) -> dict[str, int]:
+        """`bytes_<state>` of the objects; it takes a while where there are many."""
+        return bytes_by_state(self._inventory)
 
     def summary(self) -> list[KindSummary]:
         """One line per kind, all kinds, in their order."""

@@ -85,6 +85,13 @@ def row_named(ref: str, source: Source) -> Row:
     raise _unknown(resolved[0], source)
 
 
+def same_in_run(row: Row, run_id: str, source: Source) -> Row | None:
+    """The XCom of the same task, index and key in another run of the row's DAG, of the current attempt."""
+    index = -1 if row.map_index is None else row.map_index
+    name = Name(str(row.dag_id), run_id, str(row.task_id), index, row.key)
+    return next(_rows(name, source), None)
+
+
 def _with_run(name: Name, source: Source) -> Name:
     if name.run_id != LATEST:
         return name

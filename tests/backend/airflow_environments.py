@@ -148,7 +148,7 @@ def install(release: Release, base: Path) -> Path:
 
     Skips the test, with the reason, where uv, a fitting Python or the package registry is missing.
     """
-    uv = _uv()
+    uv = find_uv()
     folder = base / f"airflow-{release.version}"
     ready = folder / "ready.json"
     wanted = {"until": release.until, "packages": [f"apache-airflow=={release.version}", *release.packages]}
@@ -178,7 +178,8 @@ def _into(folder: Path) -> list[str]:
     return ["--python", str(folder / "bin" / "python")]
 
 
-def _uv() -> str:
+def find_uv() -> str:
+    """The program uv. Skips the test where it is missing."""
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:

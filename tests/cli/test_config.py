@@ -38,6 +38,7 @@ def test_every_setting_has_a_value_and_an_origin(xcomctl: Command) -> None:
         "memory": ("1.0 GiB", "default"),
         "threads": (None, "default"),
         "tmp": (None, "default"),
+        "log_format": ("text", "default"),
         "dialects": (["team-etl"], "xcomctl.toml"),
     }
 

@@ -62,6 +62,7 @@ def test_totals_in_every_format(xcomctl: Command, here: Deployment) -> None:
             "database",
             "shard",
             "complete",
+            "options",
             "totals",
         )
     ]

@@ -182,6 +182,7 @@ def test_frame_as_json(xcomctl: Command, world: Callable[..., World]) -> None:
             "head_columns": ["v", "id"],
             "head": [[0.0, 0]],
             "statistics": None,
+            "described": None,
         },
     }
     assert document["written_at"].endswith("Z")
@@ -242,7 +243,50 @@ def test_describe(xcomctl: Command, world: Callable[..., World]) -> None:
     )
     assert result.code == 0
     assert json.loads(result.stdout)["preview"]["statistics"] == [
-        {"name": "id", "type": "int64", "count": 300, "nulls": 0, "min": 0, "max": 299, "mean": 149.5}
+        {
+            "name": "id",
+            "type": "int64",
+            "count": 300,
+            "nulls": 0,
+            "min": 0,
+            "max": 299,
+            "mean": 149.5,
+            "distinct": 300,
+            "p25": 74.75,
+            "p50": 149.5,
+            "p75": 224.25,
+            "histogram": [19, 19, 19, 18, 19, 19, 18, 19, 19, 18, 19, 19, 18, 19, 19, 19],
+            "top": None,
+            "sampled": None,
+        }
+    ]
+
+
+def test_describe_fits_the_terminal(xcomctl: Command, world: Callable[..., World]) -> None:
+    """Statistics are a line per column, at 80 columns without what is least missed; dicts are described by path."""
+    here = world("3.3.2-commonio-sqlite")
+    frame = ("show", "xt_types/latest/push_df", "--describe", "--head", "0", *_everything(here))
+    narrow = xcomctl.on_terminal(*frame, env={"NO_COLOR": "1", "TERM": "dumb"})
+    assert (narrow.code, narrow.stderr) == (0, "")
+    assert [line.split() for line in narrow.stdout.splitlines()[-4:]] == [
+        ["name", "count", "nulls", "distinct", "min", "p25", "p50", "max", "mean", "spread"],
+        ["id", "300", "0", "300", "0", "74.75", "149.5", "299", "149.5", "████████"],
+        ["name", "300", "0", "300", "n0", "n99"],
+        ["v", "300", "0", "300", "0", "10.6786", "21.3571", "42.7143", "21.3571", "████████"],
+    ]
+    wide = xcomctl.on_terminal(*frame, width=200).stdout
+    assert "p75" in wide
+    first = xcomctl(*frame, "--rows", "10").stdout
+    assert "statistics of the first 10 rows" in first
+    tree = xcomctl("show", "xt_types/latest/push_dict", "--describe", "-o", "json", *_everything(here))
+    told = json.loads(tree.stdout)["preview"]["statistics"]
+    assert [(path["name"], path["type"], path["count"]) for path in told] == [
+        (".", "dict", 1),
+        (".a", "int", 1),
+        (".b", "list", 1),
+        ('."ü"', "str", 1),
+        (".b[]", "int | dict", 3),
+        (".b[].c", "null", 0),
     ]
 
 
@@ -300,6 +344,7 @@ def test_unknown_ref(xcomctl: Command, world: Callable[..., World], ref: str, ca
         ("a/b/c", "--head", "many"),
         ("a/b/c", "-o", "csv"),
         ("a/b/c", "--columns", ","),
+        ("a/b/c", "--rows", "5"),
         ("a/b/c", "--out", "file"),
         ("a/b/c", "--raw", "-o", "json"),
         ("xt_*/b/c", "--db", "sqlite:///nowhere.db"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.console import REPOSITORY, Example, Run, run
+from tests.docs.console import REPOSITORY, Example, Run, in_colour, run
 from tests.services.object_stores import empty_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.demo.world import BUCKET, ROOT, DemoWorld
@@ -73,6 +73,10 @@ class Shell:
         if "--yes" in example.command:
             self._clean = False
         return run(example.command, self._environment, self.home)
+
+    def in_colour(self, command: str) -> tuple[int, str]:
+        """Run a command that changes nothing: its exit code, and what it wrote as a terminal takes it."""
+        return in_colour(command, self._environment, self.home)
 
 
 @pytest.fixture(scope="session")

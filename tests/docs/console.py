@@ -3,7 +3,7 @@
 A line that begins with `$ ` is a command (a backslash at its end continues it), the lines below it are its output;
 without any, only the exit code counts. A command must exit with 0 unless a comment behind it says otherwise, as in
 `$ xcomctl fsck   # exits with 4`. In an output a line `...` stands for any lines, and `…` for any text within a line.
-Times, ages, sizes, ids, and all numbers but 0 differ from day to day: only their place is compared.
+Times, ages, sizes, bars, ids, and all numbers but 0 differ from day to day: only their place is compared.
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ def examples(page: Path) -> list[Example]:
 
 def run(command: str, environment: Mapping[str, str], folder: Path) -> Run:
     """Run a command line in bash, with stdout on a terminal of `WIDTH` columns and nothing to read."""
+    code, text = in_colour(command, environment, folder)
+    return Run(code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
+
+
+def in_colour(command: str, environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+    """The same: the exit code, and what was written as the terminal takes it."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
     with subprocess.Popen(
@@ -114,8 +120,7 @@ def run(command: str, environment: Mapping[str, str], folder: Path) -> Run:
             written += chunk
         _, errors = process.communicate(timeout=_SECONDS)
     os.close(ours)
-    text = written.decode().replace("\r\n", "\n") + errors.decode()
-    return Run(process.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
+    return process.returncode, written.decode().replace("\r\n", "\n") + errors.decode()
 
 
 def _read(descriptor: int) -> bytes:
@@ -150,6 +155,7 @@ _CHANGING = re.compile(
             r"(?P<size>\b\d+(?:\.\d)? (?:B|[KMG]iB)(?!\w))",
             r"(?P<age>\b\d+(?:\.\d)?[dhms]\b)",
             r"(?P<number>\d[\d,]*(?:\.\d+)?)",
+            r"(?P<bar>[▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]+)",
             rf"(?P<name>\b(?:{'|'.join((*payloads._SHOPS, *payloads._PRODUCTS))})\b)",
         )
     )

@@ -14,15 +14,21 @@ OF_OTHER_PROGRAMS = {
     "--bucket",
     "--check",
     "--compile-bytecode",
+    "--data",
+    "--fail",
     "--folder",
     "--kill-points",
+    "--now",
     "--prefix",
     "--query",
+    "--rm",
+    "--silent",
     "--size",
     "--skip-archive",
     "--steps",
+    "--unit",
 }
-"""Options in the pages that are not xcomctl's: of the AWS tools, of uv, of `airflow db clean`, of our own tests."""
+"""Options in the pages that are not ours: of AWS tools, of uv, of `airflow db clean`, of schedulers, of our tests."""
 
 
 def text_of(page: Path) -> str:

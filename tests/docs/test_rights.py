@@ -32,7 +32,7 @@ def airflow(postgres_database: str) -> Iterator[AirflowDatabase]:
 
 
 def test_the_rights_of_the_page_are_enough_and_no_more(airflow: AirflowDatabase, shell: Shell) -> None:
-    """The reader can list and check, and cannot delete; the collector can."""
+    """The reader can list, check and weigh, and cannot delete; the collector can."""
 
     def exit_code(role: str, command: str) -> int:
         url = make_url(airflow.url).set(username=role, password="secret")  # noqa: S106 - that of the page
@@ -40,6 +40,6 @@ def test_the_rights_of_the_page_are_enough_and_no_more(airflow: AirflowDatabase,
         return shell(Example("", text, 0, ())).exit_code
 
     collect = "gc --older-than 30d --yes"
-    assert [exit_code("xcomctl_reader", command) for command in ("ls", "fsck", collect)] == [0, 0, 6]
+    assert [exit_code("xcomctl_reader", command) for command in ("ls", "fsck", "du", collect)] == [0, 0, 0, 6]
     assert [exit_code("xcomctl_collector", command) for command in ("ls", "fsck", collect)] == [0, 0, 0]
     assert airflow.scalar("SELECT count(*) FROM xcom") == 1

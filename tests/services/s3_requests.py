@@ -52,3 +52,42 @@ def deletes(key: str) -> Callable[[Asked], bool]:
     """Deletions of a key, alone or in a batch."""
     named = names(key)
     return lambda asked: is_deletion(asked) and named(asked)
+
+
+def is_of_settings(asked: Asked) -> bool:
+    """A question about a setting of a bucket."""
+    return asked.method == "GET" and bool(
+        {"versioning", "lifecycle", "encryption", "object-lock"} & set(asked.query)
+    )
+
+
+_ACTIONS_OF_QUERIES = {
+    "versioning": "GetBucketVersioning",
+    "object-lock": "GetBucketObjectLockConfiguration",
+    "encryption": "GetEncryptionConfiguration",
+    "lifecycle": "GetLifecycleConfiguration",
+    "versions": "ListBucketVersions",
+    "list-type": "ListBucket",
+    "tagging": "GetObjectTagging",
+}
+
+
+def actions_of(asked: Asked) -> set[str]:
+    """The permissions of AWS that a request needs, as its reference of actions says: `s3:GetObject`."""
+    of_a_key = asked.path.strip("/").count("/") > 0
+    for name, action in _ACTIONS_OF_QUERIES.items():
+        if name in asked.query and asked.method == "GET":
+            return {f"s3:{action}"}
+    match asked.method:
+        case "GET" | "HEAD":
+            return {"s3:GetObject" if of_a_key else "s3:ListBucket"}
+        case "PUT":
+            return {"s3:PutObject", *({"s3:GetObject"} if is_copy(asked) else ())}
+        case "DELETE" if "uploadId" in asked.query:
+            return {"s3:AbortMultipartUpload"}
+        case "DELETE":
+            return {"s3:DeleteObjectVersion" if "versionId" in asked.query else "s3:DeleteObject"}
+        case "POST" if is_batch_deletion(asked):
+            return {"s3:DeleteObjectVersion" if b"<VersionId>" in asked.body else "s3:DeleteObject"}
+        case _:
+            return {"s3:PutObject"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import uuid
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 
@@ -58,6 +59,21 @@ def test_columns_and_records(file: Path) -> None:
         )
         at = datetime(2026, 11, 1, 6, tzinfo=timezone.utc)
         assert list(answer.records) == [(7, at, 7, None)]
+
+
+def test_what_a_file_is_of(file: Path) -> None:
+    """Also a file from before it was kept by which options an inventory was judged says what it is of."""
+    with duckdb.connect(str(file)) as database:
+        database.execute(
+            "UPDATE about SET roots = ['s3://b/k'], database = 'here', options = '--older-than 30d'"
+        )
+    with open_kept(file) as kept:
+        about = kept.about()
+    assert (about.database, about.roots, about.options) == ("here", ("s3://b/k",), "--older-than 30d")
+    with duckdb.connect(str(file)) as database:
+        database.execute("ALTER TABLE about DROP options")
+    with open_kept(file) as kept:
+        assert kept.about() == replace(about, options=None)
 
 
 def test_a_long_answer_is_read_as_it_is_asked_for(file: Path) -> None:

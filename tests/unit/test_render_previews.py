@@ -90,12 +90,37 @@ def test_frame() -> None:
 
 
 def test_frame_with_statistics() -> None:
-    """Statistics are a table of their own."""
-    statistics = ({"name": "id", "type": "int64", "count": 2, "nulls": 0, "min": 1, "max": 20, "mean": 10.5},)
-    assert _printed(replace(FRAME, head=(), statistics=statistics))[5:] == [
-        "name  count  nulls  min  max  mean",
-        "id        2      0    1   20  10.5",
+    """Statistics are a table of their own, with bars for numbers and shares for texts; of a sample they say so."""
+    number = {"name": "id", "type": "int64", "count": 4, "nulls": 0, "min": 1, "max": 20, "mean": 10.5}
+    text = {
+        "name": "\x1b[1m",
+        "type": "string",
+        "count": 4,
+        "nulls": 1,
+        "min": "a",
+        "max": "\x07",
+        "mean": None,
+    }
+    statistics = (
+        {
+            **number,
+            "distinct": 4,
+            "histogram": [0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 4],
+            "sampled": 3,
+        },
+        {**text, "distinct": 2, "top": [{"value": "\x07", "count": 3}, {"value": "a", "count": 1}]},
+    )
+    lines = _printed(replace(FRAME, head=(), statistics=statistics, described=4))
+    assert lines[5:] == [
+        "statistics of the first 4 rows",
+        "name     count  nulls  distinct  min   max  mean  spread",
+        "id           4      0        ≥4    1    20  10.5  ▁▃▁▁▅▁▁█",
+        "\\x1b[1m      4      1         2  a    \\x07        \\x07 75%, a 25%",
+        "distinct, p25, p50, p75 and spread are of 3 values at random; the rest is of all",
     ]
+    assert all(
+        len(line) <= 40 for line in _printed(replace(FRAME, head=(), statistics=statistics), width=40)[5:7]
+    )
 
 
 def test_uncounted_rows() -> None:
@@ -243,5 +268,5 @@ def test_document_of_an_inline_value() -> None:
         "compression": None,
         "notes": [],
         "references": [],
-        "preview": {"type": "tree", "value": [1]},
+        "preview": {"type": "tree", "value": [1], "statistics": None},
     }

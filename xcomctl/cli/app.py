@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl import __version__
+from xcomctl.cli import speech
 from xcomctl.cli.conversions import spare_conversions
 from xcomctl.cli.verbs import SETTINGS, VerbGroup, help_if_no_verb
 from xcomctl.errors import UsageError, XcomctlError
-from xcomctl.render.text import visible
 
 EXIT_CODES = {
     0: "done",
@@ -63,8 +63,11 @@ def xcomctl(
     help_if_no_verb(context)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code. `arguments` are those of the process if None."""
+def main(arguments: list[str] | None = None, *, program: str = "xcomctl") -> None:
+    """Run the command line and exit with its code. `arguments` are those of the process if None.
+
+    `program` is what a user typed to get here.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     # Importing makes many objects that stay: with its own thresholds Python's collector looks at them again and again.
     gc.set_threshold(10_000, 10, 10)
@@ -72,19 +75,20 @@ def main(arguments: list[str] | None = None) -> None:
         # A name that the terminal's encoding lacks must not end the listing.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_run(given))
+    sys.exit(_run(given, program))
 
 
-def _run(given: list[str]) -> int:
+def _run(given: list[str], program: str) -> int:
     """Run a verb; every way in which it can end becomes an exit code, and at most two lines on stderr."""
+    speech.begin(given)
     debug = "--debug" in given
     try:
-        outcome: Any = _command(given).main(given, prog_name="xcomctl", standalone_mode=False)
+        outcome: Any = _command().main(given, prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except XcomctlError as error:
         return _report(str(error), error.hint, error.exit_code, debug=debug)
     except _CLICK_ERROR as error:
-        return _report_usage(error)
+        return _report_usage(error, program)
     except (KeyboardInterrupt, typer.Abort):
         return _report("interrupted", None, 130, debug=debug)
     except BrokenPipeError:
@@ -97,28 +101,29 @@ def _run(given: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _command(given: list[str]) -> Any:
+def _command() -> Any:
     command: Any = typer.main.get_command(app)
-    # Shell completion works; two more options in every reader's way would not help them, and their types cost time.
+    # typer's own options for shell completion: `xcomctl completion` prints scripts that also know colons in words.
     command.params = [
         parameter
         for parameter in command.params
         if parameter.name not in ("install_completion", "show_completion")
-        or any(spelling in given for spelling in parameter.opts)
     ]
     return spare_conversions(command)
 
 
 def _report(cause: str, hint: str | None, code: int, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"error: {visible(cause)}", err=True)
-    if hint:
-        typer.echo(f"hint: {visible(hint)}", err=True)
+    trace = traceback.format_exc() if debug else None
+    if speech.in_json():
+        speech.say("error", "error", cause, hint=hint, exit_code=code, traceback=trace)
+        return code
+    if trace:
+        typer.echo(trace, nl=False, err=True)
+    speech.say("error", "error", cause, hint=hint)
     return code
 
 
-def _report_usage(error: Any) -> int:
+def _report_usage(error: Any, program: str) -> int:
     context = getattr(error, "ctx", None)
-    where = context.command_path if context is not None else "xcomctl"
+    where = context.command_path if context is not None else program
     return _report(error.format_message(), f"{where} --help", UsageError.exit_code, debug=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,7 @@ from xcomctl.errors import LockedError, PartialError, RefusedError
 from xcomctl.units import format_duration, parse_duration, quantity
 
 if TYPE_CHECKING:
+    from xcomctl.apply import Outcome
     from xcomctl.cli.interruption import Interruption
     from xcomctl.cli.progress import Talk
     from xcomctl.operation import Operation
@@ -49,8 +51,11 @@ def carry_out(
     style: OutputStyle,
     talk: Talk,
     interruption: Interruption,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> None:
     """Show `plan`, ask, execute it, and write what became of it.
+
+    `on_outcome` gets what was done when that is over, also where it broke off.
 
     Raises RefusedError for a guard or a lock, UsageError where nobody can be asked, PartialError if an action failed,
     SourceError, StoreError.
@@ -62,11 +67,20 @@ def carry_out(
 
         _settle(plan, session, manner, talk)
         talk.note(_NOTHING.get(manner.command, "nothing to collect"))
+        on_outcome(Outcome())
         if style.format != "table":
             emit_outcome(plan, Outcome(), style)
         return
     if _consent(plan, talk, style, manner):
-        _execute(plan, session, manner, style=style, talk=talk, interruption=interruption)
+        _execute(
+            plan,
+            session,
+            manner,
+            style=style,
+            talk=talk,
+            interruption=interruption,
+            on_outcome=on_outcome,
+        )
 
 
 def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool:
@@ -148,6 +162,7 @@ def _execute(
     style: OutputStyle,
     talk: Talk,
     interruption: Interruption,
+    on_outcome: Callable[[Outcome], None],
 ) -> None:
     from xcomctl.apply import Outcome, apply_plan
 
@@ -184,6 +199,8 @@ def _execute(
                 hint=f"run the same command again to finish{undo}",
             )
         raise
+    finally:
+        on_outcome(outcome)
     recorded = operation.journal is not None
     emit_outcome(plan, outcome, style, operation_id=operation.id if recorded else None)
     if recorded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
@@ -33,7 +33,8 @@ def config_show(
     A setting that is absent or wrong is shown with the reason. Nothing is connected.
     """
     style = output.style()
-    configuration = connection.flags(resources).load()
+    named = None if talk.log_format is None else talk.log_format.value
+    configuration = replace(connection.flags(resources), log_format=named).load()
     data.write(_lines(configuration), _COLUMNS, style, sys.stdout)
 
 
@@ -62,6 +63,7 @@ def _lines(configuration: Configuration) -> Iterator[_Line]:
     yield _line("memory", configuration.memory, format_size)
     yield _line("threads", configuration.threads, str)
     yield _line("tmp", configuration.tmp, str)
+    yield _line("log_format", configuration.log_format, str)
     rules = configuration.dialect_rules()
     origin = str(file.path) if file is not None and rules else "default"
     yield _Line("dialects", [rule.name for rule in rules], origin)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from xcomctl.cli.completion import complete_ref
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
 from xcomctl.cli.policies import DocumentFormat, read_policy
@@ -31,6 +32,7 @@ def explain(
             metavar="REF",
             help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
             show_default=False,
+            autocompletion=complete_ref,
         ),
     ],
     older_than: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.measuring import MetricsOption, recording
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
 from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import FINDING_COLUMNS, emit_check, require_columns
@@ -40,6 +41,7 @@ def fsck(
     samples: Annotated[
         int, typer.Option("--samples", metavar="N", min=0, help="Findings of each kind in the table.")
     ] = 5,
+    metrics_file: MetricsOption = None,
 ) -> None:
     """Check that rows and objects fit: orphaned, dangling, unresolved and foreign.
 
@@ -53,36 +55,39 @@ def fsck(
 
         xcomctl fsck -o ndjson | jq -r 'select(.finding == "orphaned") | .uri'
     """
-    style = output.style()
-    require_columns(FINDING_COLUMNS, style)
-    grace = parse_min_age(min_age, unsafe_min_age)
-    share = None if shard is None else Shard.parse(shard)
     voice = talk.talk()
-    with Interruption(), connection.open(resources) as session:
-        roots = resolve_roots(session, voice)
-        store = session.store if roots else None
-        listing = open_inventory(session, inventory, roots, voice)
+    with recording(metrics_file, "fsck", voice) as record:
+        style = output.style()
+        require_columns(FINDING_COLUMNS, style)
+        grace = parse_min_age(min_age, unsafe_min_age)
+        share = None if shard is None else Shard.parse(shard)
+        with Interruption(), connection.open(resources) as session:
+            record.about(session.roots, shard)
+            roots = resolve_roots(session, voice)
+            store = session.store if roots else None
+            listing = open_inventory(session, inventory, roots, voice)
 
-        from xcomctl.fsck import ALARMS, check
+            from xcomctl.fsck import ALARMS, check
 
-        with ExitStack() as kept:
-            # Progress ends before the result is written.
-            with stages(voice) as report:
-                result = kept.enter_context(
-                    check(
-                        session.source,
-                        store,
-                        session.dialects,
-                        roots,
-                        now=datetime.now(timezone.utc),
-                        min_age=grace,
-                        ignore_archives=ignore_archives,
-                        listing=listing,
-                        shard=share,
-                        resources=session.resources,
-                        report=report,
+            with ExitStack() as kept:
+                # Progress ends before the result is written.
+                with stages(voice) as report:
+                    result = kept.enter_context(
+                        check(
+                            session.source,
+                            store,
+                            session.dialects,
+                            roots,
+                            now=datetime.now(timezone.utc),
+                            min_age=grace,
+                            ignore_archives=ignore_archives,
+                            listing=listing,
+                            shard=share,
+                            resources=session.resources,
+                            report=report,
+                        )
                     )
-                )
-            emit_check(result, style, samples=samples)
-            found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
-    raise typer.Exit(4 if found else 0)
+                record.check(result)
+                emit_check(result, style, samples=samples)
+                found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
+        raise typer.Exit(4 if found else 0)

@@ -10,6 +10,7 @@ import typer
 from xcomctl.cli.applying import Manner, carry_out
 from xcomctl.cli.collecting import CollectOptions, DryRun, MaxRate, WaitLock, Yes, make_plan, parse_wait
 from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.measuring import MetricsOption, recording
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
 from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
@@ -37,6 +38,7 @@ def gc(
     ] = None,
     max_rate: MaxRate = None,
     wait_lock: WaitLock = None,
+    metrics_file: MetricsOption = None,
 ) -> None:
     """Collect garbage: expired rows with their objects, and orphaned objects.
 
@@ -56,22 +58,33 @@ def gc(
 
         xcomctl gc --older-than 30d --shard 3/8 --yes
     """
-    style = output.style()
-    require_columns(ACTION_COLUMNS, style)
-    if out is not None and not dry_run:
-        raise UsageError("--out saves a plan that is not applied at once", hint="add --dry-run")
-    scope = what.scope()
-    wait = parse_wait(wait_lock, sharded=scope.shard is not None)
     voice = talk.talk()
-    with Interruption() as interruption, connection.open(resources) as session:
-        plan = make_plan(session, scope, voice, accepted=what.accept, inventory=what.inventory)
-        if out is not None:
-            save_plan(plan, out, voice)
-        carry_out(
-            plan,
-            session,
-            Manner("gc", yes=yes, dry_run=dry_run, max_rate=max_rate, wait_lock=wait),
-            style=style,
-            talk=voice,
-            interruption=interruption,
-        )
+    with recording(metrics_file, "gc", voice, acts=True) as record:
+        style = output.style()
+        require_columns(ACTION_COLUMNS, style)
+        if out is not None and not dry_run:
+            raise UsageError("--out saves a plan that is not applied at once", hint="add --dry-run")
+        scope = what.scope()
+        wait = parse_wait(wait_lock, sharded=scope.shard is not None)
+        with Interruption() as interruption, connection.open(resources) as session:
+            record.about(session.roots, what.shard)
+            plan = make_plan(
+                session,
+                scope,
+                voice,
+                accepted=what.accept,
+                inventory=what.inventory,
+                weighed=record.wanted,
+            )
+            record.plan(plan)
+            if out is not None:
+                save_plan(plan, out, voice)
+            carry_out(
+                plan,
+                session,
+                Manner("gc", yes=yes, dry_run=dry_run, max_rate=max_rate, wait_lock=wait),
+                style=style,
+                talk=voice,
+                interruption=interruption,
+                on_outcome=record.outcome,
+            )

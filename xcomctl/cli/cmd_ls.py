@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, SelectionOptions, TalkOptions, with_options
-from xcomctl.cli.scoping import parse_age
-from xcomctl.errors import UsageError
+from xcomctl.cli.scoping import parse_limits
 from xcomctl.listing import Listing, Query
 from xcomctl.render import output as data
 from xcomctl.render.entries import entry_columns
-from xcomctl.units import parse_size, parse_time
+from xcomctl.units import parse_size
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
@@ -115,15 +114,7 @@ def _within(
     now: datetime,
 ) -> Selection:
     """The selection with its limits of time. Raises UsageError for a bad one."""
-    start = None if since is None else parse_time(since, now=now)
-    ends = [] if until is None else [parse_time(until, now=now)]
-    if older_than is not None:
-        ends.append(now - parse_age("--older-than", older_than))
-    end = min(ends, default=None)
-    if start is not None and end is not None and start >= end:
-        raise UsageError(
-            "the times leave no room: --since is not before the end", hint="swap them, or drop one"
-        )
+    start, end = parse_limits(since, until, older_than, now=now)
     return replace(selection, since=start, until=end, all_attempts=all_attempts)
 
 

@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xcomctl.cli.completion import complete_ref
 from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
-from xcomctl.codecs.interface import FramePreview, PreviewOptions
+from xcomctl.codecs.interface import FramePreview, PreviewOptions, TreePreview
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.preview import find, preview, stored_bytes
 from xcomctl.render.text import json_safe
+from xcomctl.units import format_size
 
 if TYPE_CHECKING:
     from xcomctl.preview import Shown
 
 _PANEL = "How much"
+_LARGE = 256 << 20
+"""Bytes of a payload that are not read whole without a word."""
 
 
 class ShowFormat(str, Enum):
@@ -42,6 +46,7 @@ def show(
             metavar="REF",
             help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
             show_default=False,
+            autocompletion=complete_ref,
         ),
     ],
     head: Annotated[
@@ -55,8 +60,18 @@ def show(
     ] = None,
     describe: Annotated[
         bool,
-        typer.Option("--describe", help="Also statistics per column (reads it all).", rich_help_panel=_PANEL),
+        typer.Option(
+            "--describe",
+            help="Also statistics: of every column, or of every path in a dict or list (reads it all).",
+            rich_help_panel=_PANEL,
+        ),
     ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows", metavar="N", min=1, help="With --describe: read no more rows.", rich_help_panel=_PANEL
+        ),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Write the bytes as they are stored.", rich_help_panel="Output")
     ] = False,
@@ -76,15 +91,21 @@ def show(
         raise UsageError("--out is for --raw", hint="add --raw, or redirect the output")
     if raw and output is not ShowFormat.table:
         raise UsageError("--raw writes bytes, not JSON", hint="give one of --raw and --output")
-    options = PreviewOptions(head=head, columns=_names(columns), describe=describe)
+    if rows is not None and not describe:
+        raise UsageError("--rows is for --describe", hint="add --describe, or write --head for what is shown")
+    options = PreviewOptions(head=head, columns=_names(columns), describe=describe, rows=rows)
     with connection.open() as session:
         found = find(ref, session)
         if raw:
             _write_bytes(stored_bytes(found), out)
             return
+        if describe and rows is None and found.size > _LARGE:
+            talk.talk().note(f"reading {format_size(found.size)} to describe it; --rows 100000 reads less")
         shown = preview(found, options)
-    if (columns or describe) and not isinstance(shown.preview, FramePreview):
-        talk.talk().note("--columns and --describe are for tables; this is none")
+    if columns and not isinstance(shown.preview, FramePreview):
+        talk.talk().note("--columns is for tables; this is none")
+    if describe and not isinstance(shown.preview, (FramePreview, TreePreview)):
+        talk.talk().note("--describe is for tables, dicts and lists; this is none")
     _print(shown, output, head)
 
 

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.inventories import JudgingOptions, make_inventory
+from xcomctl.cli.inventories import InventoryToAsk, JudgingOptions, inventory_to_ask
 from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
 from xcomctl.cli.resources import ResourceOptions
-from xcomctl.errors import UsageError
 from xcomctl.render.columns import Column
 from xcomctl.render.output import write
 from xcomctl.render.sql_values import plain
-
-if TYPE_CHECKING:
-    from xcomctl.cli.progress import Talk
-    from xcomctl.kept_inventory import KeptInventory
-    from xcomctl.wiring import Session
 
 _Record = tuple[Any, ...]
 
@@ -39,15 +31,7 @@ def sql(
         str | None,
         typer.Argument(metavar="STATEMENT", help="One SELECT; - reads it from stdin.", show_default=False),
     ] = None,
-    inventory: Annotated[
-        str | None,
-        typer.Option(
-            "--inventory",
-            metavar="FILE",
-            help="A kept inventory, or the manifest.json of an S3 Inventory. Without it, all is listed now.",
-            rich_help_panel="What is looked at",
-        ),
-    ] = None,
+    inventory: InventoryToAsk = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="List the tables and their columns, and ask nothing.")
     ] = False,
@@ -72,31 +56,10 @@ def sql(
     question = sys.stdin.read() if statement == "-" else statement
     voice = talk.talk()
     with Interruption(), connection.open(resources) as session, ExitStack() as opened:
-        kept = opened.enter_context(_inventory(inventory, session, judging, voice, opened))
+        kept = opened.enter_context(inventory_to_ask(inventory, session, judging, voice, opened))
         answer = kept.ask(question)
         columns = [_column(at, name, kind) for at, (name, kind) in enumerate(answer.columns)]
         write(answer.records, columns, style, sys.stdout)
-
-
-def _inventory(
-    named: str | None, session: Session, judging: JudgingOptions, talk: Talk, opened: ExitStack
-) -> KeptInventory:
-    """The inventory that is to be asked: the file, or one that is made now, and is gone when `opened` is closed."""
-    from xcomctl.kept_inventory import open_kept
-
-    if named is not None and "://" not in named:
-        if judging.given:
-            raise UsageError(
-                "the inventory was judged when it was made: options such as --older-than change nothing now",
-                hint="give them to xcomctl inventory, or leave out --inventory",
-            )
-        return open_kept(Path(named).expanduser(), session.resources)
-    folder = opened.enter_context(
-        tempfile.TemporaryDirectory(prefix="xcomctl-", dir=session.resources.tmp, ignore_cleanup_errors=True)
-    )
-    path = Path(folder) / "inventory.duckdb"
-    make_inventory(path, session, judging, talk, s3_inventory=named)
-    return open_kept(path, session.resources)
 
 
 def _column(at: int, name: str, kind: str) -> Column[_Record]:

@@ -203,9 +203,18 @@ def parse_wait(text: str | None, *, sharded: bool = False) -> timedelta:
 
 
 def make_plan(
-    session: Session, scope: Scope, talk: Talk, *, accepted: list[str] | None, inventory: str | None = None
+    session: Session,
+    scope: Scope,
+    talk: Talk,
+    *,
+    accepted: list[str] | None,
+    inventory: str | None = None,
+    weighed: bool = False,
 ) -> Plan:
-    """Plan a collection of the stores of the session, showing how far it is. `inventory` is the URI of an S3 Inventory."""
+    """Plan a collection of the stores of the session, showing how far it is.
+
+    `inventory` is the URI of an S3 Inventory, `weighed` as for `plan_collection`.
+    """
     from xcomctl.collect import plan_collection
 
     roots = resolve_roots(session, talk)
@@ -220,6 +229,7 @@ def make_plan(
             endpoint=session.endpoint,
             accepted=accepted or (),
             listing=listing,
+            weighed=weighed,
             resources=session.resources,
             report=report,
         )

@@ -1,7 +1,10 @@
-"""Options that say what an inventory is of, and the inventory that they make, in a file."""
+"""Options that say what an inventory is of, and the inventory that they make, in a file, or ask."""
 
 from __future__ import annotations
 
+import shlex
+import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +14,25 @@ import typer
 from xcomctl.cli.policies import read_policy
 from xcomctl.cli.scoping import IgnoreArchives, ShardOption, open_inventory, parse_min_age, resolve_roots
 from xcomctl.cli.stages import stages
+from xcomctl.errors import UsageError
 from xcomctl.shards import Shard
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
+    from xcomctl.kept_inventory import KeptInventory
     from xcomctl.wiring import Session
 
 _WHAT = "What may go"
+
+InventoryToAsk = Annotated[
+    str | None,
+    typer.Option(
+        "--inventory",
+        metavar="FILE",
+        help="A kept inventory, or the manifest.json of an S3 Inventory. Without it, all is listed now.",
+        rich_help_panel="What is looked at",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,19 @@ class JudgingOptions:
         """Whether any of them is."""
         return self != JudgingOptions()
 
+    @property
+    def said(self) -> str | None:
+        """Those that were given, as one would type them; None if none was. Without the share, which is told apart."""
+        given = {
+            "--older-than": self.older_than,
+            "--keep-last": self.keep_last,
+            "--policy": self.policy,
+            "--min-age": self.min_age,
+        }
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words += ["--ignore-archives"] if self.ignore_archives else []
+        return shlex.join(words) or None
+
 
 def make_inventory(
     path: Path, session: Session, judging: JudgingOptions, talk: Talk, *, s3_inventory: str | None = None
@@ -88,6 +116,7 @@ def make_inventory(
         min_age=given_age or file_age or DEFAULT_MIN_AGE,
         ignore_archives=judging.ignore_archives,
         shard=None if judging.shard is None else Shard.parse(judging.shard),
+        options=judging.said,
     )
     with stages(talk) as report:
         keep_inventory(
@@ -100,3 +129,27 @@ def make_inventory(
             resources=session.resources,
             report=report,
         )
+
+
+def inventory_to_ask(
+    named: str | None, session: Session, judging: JudgingOptions, talk: Talk, opened: ExitStack
+) -> KeptInventory:
+    """The inventory that is to be asked: the file, or one that is made now, and is gone when `opened` is closed.
+
+    Raises UsageError, SourceError, StoreError.
+    """
+    from xcomctl.kept_inventory import open_kept
+
+    if named is not None and "://" not in named:
+        if judging.given:
+            raise UsageError(
+                "the inventory was judged when it was made: options such as --older-than change nothing now",
+                hint="give them to xcomctl inventory, or leave out --inventory",
+            )
+        return open_kept(Path(named).expanduser(), session.resources)
+    folder = opened.enter_context(
+        tempfile.TemporaryDirectory(prefix="xcomctl-", dir=session.resources.tmp, ignore_cleanup_errors=True)
+    )
+    path = Path(folder) / "inventory.duckdb"
+    make_inventory(path, session, judging, talk, s3_inventory=named)
+    return open_kept(path, session.resources)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from xcomctl.cli.completion import complete_dag, complete_key, complete_run, complete_task
 from xcomctl.config import Flags
 from xcomctl.metadata.interface import Selection
 from xcomctl.render.columns import OutputStyle
@@ -41,6 +42,13 @@ class OutputFormat(str, Enum):
     json = "json"
     ndjson = "ndjson"
     csv = "csv"
+
+
+class LogFormat(str, Enum):
+    """Formats of what is said on stderr."""
+
+    text = "text"
+    json = "json"
 
 
 class RunState(str, Enum):
@@ -159,20 +167,42 @@ class SelectionOptions:
     dag: Annotated[
         str | None,
         typer.Option(
-            "--dag", metavar="GLOB", help="DAG id, or a glob such as 'etl_*'.", rich_help_panel=_SELECTION
+            "--dag",
+            metavar="GLOB",
+            help="DAG id, or a glob such as 'etl_*'.",
+            rich_help_panel=_SELECTION,
+            autocompletion=complete_dag,
         ),
     ] = None
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="GLOB", help="Run id, or a glob.", rich_help_panel=_SELECTION),
+        typer.Option(
+            "--run",
+            metavar="GLOB",
+            help="Run id, or a glob.",
+            rich_help_panel=_SELECTION,
+            autocompletion=complete_run,
+        ),
     ] = None
     task: Annotated[
         str | None,
-        typer.Option("--task", metavar="GLOB", help="Task id, or a glob.", rich_help_panel=_SELECTION),
+        typer.Option(
+            "--task",
+            metavar="GLOB",
+            help="Task id, or a glob.",
+            rich_help_panel=_SELECTION,
+            autocompletion=complete_task,
+        ),
     ] = None
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="GLOB", help="XCom key, or a glob.", rich_help_panel=_SELECTION),
+        typer.Option(
+            "--key",
+            metavar="GLOB",
+            help="XCom key, or a glob.",
+            rich_help_panel=_SELECTION,
+            autocompletion=complete_key,
+        ),
     ] = None
     map_index: Annotated[
         int | None,
@@ -231,7 +261,7 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class TalkOptions:
-    """How much is said on stderr."""
+    """How much is said on stderr, and how; `speech` finds `log_format` on the command line itself."""
 
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Only errors on stderr.", rich_help_panel=_OUTPUT)
@@ -242,10 +272,22 @@ class TalkOptions:
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUTPUT)
     ] = False
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format",
+            help="What is said on stderr, as text or as a JSON object per line.",
+            show_default="text",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None
 
     def talk(self) -> Talk:
-        """What says it."""
+        """What says it. Raises UsageError where XCOMCTL_LOG_FORMAT is no format."""
+        from xcomctl.cli import speech
         from xcomctl.cli.progress import Talk
+
+        speech.require_format()
 
         return Talk(quiet=self.quiet, verbose=self.verbose)
 

@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from xcomctl.render.text import visible
+from xcomctl.cli import speech
 
 Advance = Callable[[int], None]
 """Report that this many more units are done."""
 
 
 class Talk:
-    """The voice of one run of a verb."""
+    """The voice of one run of a verb, and how long its phases took."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.phases: defaultdict[str, float] = defaultdict(float)
+        """Seconds by phase, of those that came to an end."""
 
     def note(self, text: str, *, hint: str | None = None) -> None:
         """Say something that the user should know; silent with `--quiet`."""
         if not self.quiet:
-            print(f"note: {visible(text)}", file=sys.stderr)  # noqa: T201 - cli/ is where printing belongs
-            if hint:
-                print(f"hint: {visible(hint)}", file=sys.stderr)  # noqa: T201
+            speech.say("info", "note", text, hint=hint)
 
     def detail(self, text: str) -> None:
         """Say something that is of interest with `--verbose` only."""
         if self.verbose and not self.quiet:
-            print(visible(text), file=sys.stderr)  # noqa: T201
+            speech.say("debug", "detail", text)
+
+    def spent(self, seconds: Mapping[str, float]) -> None:
+        """Add what phases took."""
+        for phase, more in seconds.items():
+            self.phases[phase] += more
+
+    def milestone(self, event: str, stage: str, done: int, total: int | None, seconds: float) -> None:
+        """Tell a log how far a stage is. People see it by `progress`."""
+        if not self.quiet and speech.in_json():
+            speech.say("info", event, None, stage=stage, done=done, total=total, seconds=round(seconds, 1))
 
     @contextmanager
     def progress(self, what: str, *, total: int | None = None, done: int = 0) -> Iterator[Advance]:
         """Show how far a long step is. `total` in units, None if unknown; `done` of them were before.
 
-        Nothing is shown off a terminal.
+        Nothing is shown off a terminal, and where logs are JSON.
         """
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or not sys.stderr.isatty() or speech.in_json():
             yield lambda _units: None
             return
         from rich.console import Console

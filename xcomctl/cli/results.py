@@ -61,7 +61,7 @@ ACTION_COLUMNS = tuple(
 _OUTCOME_COLUMNS = tuple(_column(name) for name in ("what", "outcome", "count"))
 
 
-def require_columns(columns: Sequence[Column[Record]], style: OutputStyle) -> None:
+def require_columns(columns: Sequence[Column[Any]], style: OutputStyle) -> None:
     """Raise UsageError for an unknown column or a bad template: before anything is read, and anything deleted."""
     if style.columns is not None or style.template is not None:
         write([], columns, style, io.StringIO())
@@ -69,7 +69,7 @@ def require_columns(columns: Sequence[Column[Record]], style: OutputStyle) -> No
 
 def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
     """Write the result of a check: a summary for people, one document, or one finding a line."""
-    if _for_people(style):
+    if for_people(style):
         from xcomctl.render.plans import print_check
 
         print_check(_console(), check, samples=samples)
@@ -92,7 +92,7 @@ def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
 
 def emit_plan(plan: Plan, style: OutputStyle) -> None:
     """Write a plan: totals and samples for people, one document, or one action a line."""
-    if _for_people(style):
+    if for_people(style):
         from xcomctl.render.plans import print_plan
 
         print_plan(_console(), plan)
@@ -121,7 +121,7 @@ def emit_outcome(
         from xcomctl.render.plans import print_outcome
 
         # Where the actions were asked for line by line, nothing else belongs between them.
-        print_outcome(_console(sys.stdout if _for_people(style) else sys.stderr), outcome)
+        print_outcome(_console(sys.stdout if for_people(style) else sys.stderr), outcome)
         return
     document = {**outcome.document(plan), "operation_id": operation_id}
     if style.format == "csv":
@@ -135,7 +135,8 @@ def emit_outcome(
     sys.stdout.write(json.dumps(document, indent=2 if style.format == "json" else None) + "\n")
 
 
-def _for_people(style: OutputStyle) -> bool:
+def for_people(style: OutputStyle) -> bool:
+    """Whether the usual table is wanted, with all that people like to see beside it."""
     return style.format == "table" and style.columns is None and style.template is None
 
 

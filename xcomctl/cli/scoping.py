@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xcomctl.errors import UsageError
 from xcomctl.models import Root
-from xcomctl.units import format_time, parse_duration
+from xcomctl.units import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
@@ -108,6 +108,25 @@ def parse_age(option: str, text: str) -> timedelta:
             f"{option} {text} selects everything, also what was written just now", hint=f"{option} 30d"
         )
     return age
+
+
+def parse_limits(
+    since: str | None, until: str | None, older_than: str | None, *, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """Read `--since`, `--until` and `--older-than` as the first time and the one before which all must be.
+
+    Raises UsageError for a bad one, and where they leave no room.
+    """
+    start = None if since is None else parse_time(since, now=now)
+    ends = [] if until is None else [parse_time(until, now=now)]
+    if older_than is not None:
+        ends.append(now - parse_age("--older-than", older_than))
+    end = min(ends, default=None)
+    if start is not None and end is not None and start >= end:
+        raise UsageError(
+            "the times leave no room: --since is not before the end", hint="swap them, or drop one"
+        )
+    return start, end
 
 
 def parse_keep(option: str, text: str) -> timedelta:

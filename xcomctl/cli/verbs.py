@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -64,7 +65,9 @@ def _add(to: typer.Typer, name: str, place: str, epilog: str) -> None:
 
 def _help(verb: Callable[..., None]) -> str:
     """The docstring, each paragraph on one line: the width of the terminal says where lines end, not the source."""
-    paragraphs = (inspect.getdoc(verb) or "").split("\n\n")
+    # What looks like markup is none.
+    text = re.sub(r"\[(?=[a-z#/@])", r"\\[", inspect.getdoc(verb) or "")
+    paragraphs = text.split("\n\n")
     return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs)
 
 
@@ -84,10 +87,22 @@ VERBS = (
         "cmd_show:show",
     ),
     Verb(
+        "diff",
+        "Tell what changed from one XCom to another, or since the run before: columns, rows, cells, paths.",
+        LOOK,
+        "cmd_diff:diff",
+    ),
+    Verb(
         "fsck",
         "Check that rows and objects fit: orphaned, dangling, unresolved and foreign.",
         LOOK,
         "cmd_fsck:fsck",
+    ),
+    Verb(
+        "du",
+        "Show where the bytes are: rows, objects and sizes by DAG, or by whatever else tells them apart.",
+        LOOK,
+        "cmd_du:du",
     ),
     Verb("explain", "Explain why a row or an object stays or goes.", LOOK, "cmd_explain:explain"),
     Verb(
@@ -101,6 +116,12 @@ VERBS = (
         "Question rows and objects in SQL, the dialect of DuckDB: entries, objects, rows, refs, about.",
         LOOK,
         "cmd_sql:sql",
+    ),
+    Verb(
+        "report",
+        "Save a page to look at: what fills the bucket, how it grows, what is broken, and what the policy would free.",
+        LOOK,
+        "cmd_report:report",
     ),
     Verb(
         "gc", "Collect garbage: expired rows with their objects, and orphaned objects.", COLLECT, "cmd_gc:gc"
@@ -164,6 +185,18 @@ VERBS = (
         "Put a backup back: objects first, then the rows that reference them. Nothing is overwritten.",
         BACK,
         "cmd_restore:restore",
+    ),
+    Verb(
+        "doctor",
+        "Check the set-up, the first command to run: what is there, what is wrong, and what to do about it.",
+        SET_UP,
+        "cmd_doctor:doctor",
+    ),
+    Verb(
+        "completion",
+        "Print what makes bash, zsh or fish complete verbs, options, and names from the database.",
+        SET_UP,
+        "cmd_completion:completion",
     ),
     Verb("config", "Show the configuration.", SET_UP, below={"show": "cmd_config:config_show"}),
     Verb(

@@ -15,7 +15,7 @@ MAX_COLUMNS = 64
 def chosen_columns(names: Sequence[str], options: PreviewOptions) -> tuple[int, ...]:
     """Positions of the columns to show, in the order that was asked for. Raises UsageError for a name that is not there."""
     if options.columns is None:
-        return tuple(range(min(len(names), MAX_COLUMNS)))
+        return tuple(range(len(names) if options.sink is not None else min(len(names), MAX_COLUMNS)))
     places = {name: place for place, name in reversed(list(enumerate(names)))}
     chosen = []
     for name in options.columns:

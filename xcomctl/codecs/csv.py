@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 from xcomctl.codecs.columns import chosen_columns
 from xcomctl.codecs.interface import FramePreview, Payload, PreviewOptions
+from xcomctl.codecs.parts import ColumnParts
 from xcomctl.codecs.sniffing import is_whole
-from xcomctl.codecs.statistics import Tally
 from xcomctl.codecs.text import WESTERN, decoded, encoding_of
 from xcomctl.errors import UnreadableError
 
@@ -81,25 +81,28 @@ class CsvCodec:
         places = chosen_columns(shape.names, options)
         records = _records(payload.stream, shape)
         head: list[tuple[Any, ...]] = []
-        tallies = [Tally(shape.names[place], shape.types[place]) for place in places]
-        rows = 0
-        for record in records if options.head or options.describe else ():
+        names = [shape.names[place] for place in places]
+        parts = ColumnParts(names, [shape.types[place] for place in places], options)
+        ended = True
+        for record in records:
+            if parts.full and len(head) >= options.head:
+                ended = False
+                break
             cells = [_cell(record, place, shape.types[place]) for place in places]
             if len(head) < options.head:
                 head.append(tuple(cells))
-            rows += 1
-            if options.describe:
-                for tally, cell in zip(tallies, cells, strict=True):
-                    _count(tally, cell)
-            elif len(head) == options.head:
-                break
+            if not parts.full:
+                parts.add(cells)
+        parts.flush()
+        statistics = parts.statistics
         return FramePreview(
             kind="csv",
-            rows=rows if options.describe else shape.rows,
+            rows=parts.rows if parts.wanted and ended else shape.rows,
             columns=tuple(zip(shape.names, shape.types, strict=True)),
             head=tuple(head),
-            head_columns=tuple(shape.names[place] for place in places),
-            statistics=tuple(tally.as_dict() for tally in tallies) if options.describe else (),
+            head_columns=tuple(names),
+            statistics=() if statistics is None else statistics.columns(),
+            described=None if statistics is None else parts.rows,
         )
 
 
@@ -197,14 +200,3 @@ def _cell(record: list[str], place: int, kind: str) -> Any:
     if kind == "bool" and _BOOLEAN.fullmatch(field):
         return field.lower() == "true"
     return field
-
-
-def _count(tally: Tally, cell: Any) -> None:
-    if cell is None:
-        tally.add(count=0, nulls=1)
-    elif tally.type in _NUMERIC and not isinstance(cell, str):
-        tally.add(count=1, nulls=0, least=cell, greatest=cell, total=float(cell))
-    elif tally.type in (*_NUMERIC, "bool"):
-        tally.add(count=1, nulls=0)
-    else:
-        tally.add(count=1, nulls=0, least=cell, greatest=cell)

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ColumnTaker(Protocol):
+    """Takes the rows of a table, part by part, as they are read for a preview."""
+
+    def begin(self, names: Sequence[str], types: Sequence[str]) -> None:
+        """Called once, before the first part: the columns that will come. A name may occur twice."""
+
+    def take(self, columns: Sequence[pa.Array]) -> None:
+        """Some rows more: an array for each column, all of one length. A column keeps its type from part to part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +29,11 @@ class PreviewOptions:
     columns: tuple[str, ...] | None = None
     """Only these columns of a table, in this order."""
     describe: bool = False
-    """Also statistics per column of a table (reads all of it)."""
+    """Also statistics: of each column of a table (reads all of it), of each path in a tree."""
+    rows: int | None = None
+    """Rows that are read at most for statistics, and for `sink`; None reads all."""
+    sink: ColumnTaker | None = None
+    """Who gets all rows of a table. Without `columns` these have every column, not only the first of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +49,9 @@ class FramePreview:
     """First rows, with the columns that were asked for (JSON-ready scalars or text)."""
     head_columns: tuple[str, ...]
     statistics: tuple[dict[str, Any], ...] = ()
-    """One dict per column if asked for: name, count, nulls, min, max, mean, ..."""
+    """One dict per column if asked for: name, count, nulls, min, max, mean, ... (`codecs.statistics`)."""
+    described: int | None = None
+    """Rows that the statistics are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,8 @@ class TreePreview:
     """A dict, list or scalar: the value itself, as JSON types."""
 
     value: Any
+    statistics: tuple[dict[str, Any], ...] = ()
+    """One dict per path if asked for, as for the columns of a frame; `name` is the path as jq writes it."""
 
 
 @dataclass(frozen=True, slots=True)

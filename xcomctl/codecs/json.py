@@ -76,11 +76,20 @@ class JsonCodec:
         if frame is not None:
             return frame
         try:
-            return TreePreview(readable(value))
+            value = readable(value)
+            return TreePreview(value, self._describe(value) if options.describe else ())
         except (TooDeepError, RecursionError):
             self._notes.append("the JSON is nested too deep to be laid out; it is shown as text")
             payload.stream.seek(0)
             return TextCodec(self._notes).preview(payload, options)
+
+    def _describe(self, value: Any) -> tuple[dict[str, Any], ...]:
+        from xcomctl.codecs.shapes import MAX_PATHS, describe_tree
+
+        statistics, cut = describe_tree(value)
+        if cut:
+            self._notes.append(f"there are more paths than the first {MAX_PATHS}, which are described")
+        return statistics
 
     def _preview_large(self, payload: Payload, options: PreviewOptions) -> FramePreview | TextPreview:
         if starts_frame(self._start):

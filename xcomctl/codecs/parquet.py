@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xcomctl.codecs.cells import format_epoch, format_fraction, json_ready
+from xcomctl.codecs.arrow_cells import cells, plain, type_name
 from xcomctl.codecs.columns import chosen_columns
 from xcomctl.codecs.compression import seekable
-from xcomctl.codecs.interface import FramePreview, Payload, PreviewOptions
-from xcomctl.codecs.statistics import Tally
+from xcomctl.codecs.interface import ColumnTaker, FramePreview, Payload, PreviewOptions
+from xcomctl.codecs.statistics import Statistics
 from xcomctl.errors import UnreadableError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ MAGIC = b"PAR1"
 _BUFFER = 1 << 16
 """Bytes that are read at once within a column; without a buffer a column chunk would be read whole."""
 _BATCH = 8192
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 class ParquetCodec:
@@ -54,23 +53,24 @@ def preview_parquet(stream: BinaryIO, options: PreviewOptions, *, kind: str | No
     wanted = chosen_columns(schema.names, options)
     with _translated():
         head = _head(file, wanted, options.head)
-        statistics = _statistics(file, wanted) if options.describe else ()
+    names = [schema.names[place] for place in wanted]
+    types = [type_name(schema.types[place]) for place in wanted]
+    statistics = Statistics(names, types) if options.describe else None
+    takers = [taker for taker in (statistics, options.sink) if taker is not None]
+    if takers:
+        for taker in takers:
+            taker.begin(names, types)
+        _pass_on(file, wanted, takers, rows if options.rows is None else min(rows, options.rows))
     written_by_pandas = b"pandas" in (schema.metadata or {})
     return FramePreview(
         kind=kind or ("pandas.DataFrame" if written_by_pandas else "parquet"),
         rows=rows,
-        columns=tuple((column.name, _type_name(column.type)) for column in schema),
+        columns=tuple((column.name, type_name(column.type)) for column in schema),
         head=head,
-        head_columns=tuple(schema.names[place] for place in wanted),
-        statistics=statistics,
+        head_columns=tuple(names),
+        statistics=() if statistics is None else statistics.columns(),
+        described=None if statistics is None else statistics.rows,
     )
-
-
-def _type_name(kind: pa.DataType) -> str:
-    """Arrow's name of a type; a dictionary (a category of pandas) by what it holds, whatever its indices are."""
-    import pyarrow as pa
-
-    return f"dictionary<{kind.value_type}>" if pa.types.is_dictionary(kind) else str(kind)
 
 
 @contextmanager
@@ -119,109 +119,20 @@ def _batches(
         # pyarrow selects by name and keeps the order of the file: columns of one name come together.
         found: dict[str, list[pa.Array]] = {}
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            found.setdefault(name, []).append(_plain(column))
+            found.setdefault(name, []).append(plain(column))
         yield [found[names[place]][names[:place].count(names[place])] for place in wanted]
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """The column without what only encodes it: extension types, dictionaries."""
-    import pyarrow as pa
-
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
-def cells(column: pa.Array) -> list[Any]:
-    """The values of a column as JSON types. Times are formatted here: nanoseconds would need pandas, zones a database."""
-    import pyarrow as pa
-
-    if not _is_counted(column.type):
-        return [json_ready(value) for value in column.to_pylist()]
-    form = _form_of(column.type)
-    return [None if count is None else form(count) for count in column.cast(pa.int64()).to_pylist()]
-
-
-def _is_counted(kind: pa.DataType) -> bool:
-    """Whether values of the type are integers that count parts of a second."""
-    import pyarrow as pa
-
-    return bool(pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind))
-
-
-def _form_of(kind: pa.DataType) -> Callable[[int], str]:
-    """How a value of such a type is written."""
-    import pyarrow as pa
-
-    per_second = _PER_SECOND[kind.unit]
-    if pa.types.is_timestamp(kind):
-        aware = kind.tz is not None
-        return lambda count: format_epoch(count, per_second=per_second, aware=aware)
-    form = _format_duration if pa.types.is_duration(kind) else _format_time
-    return lambda count: form(count, per_second)
-
-
-def _format_duration(count: int, per_second: int) -> str:
-    """ISO 8601 in seconds: `PT90.500S`."""
-    seconds, rest = divmod(abs(count), per_second)
-    return f"{'-' if count < 0 else ''}PT{seconds}{format_fraction(rest, per_second)}S"
-
-
-def _format_time(count: int, per_second: int) -> str:
-    seconds, rest = divmod(count, per_second)
-    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return clock + format_fraction(rest, per_second)
-
-
-def _statistics(file: pq.ParquetFile, wanted: tuple[int, ...]) -> tuple[dict[str, Any], ...]:
-    """Statistics of the wanted columns over all rows, batch by batch."""
-    schema = file.schema_arrow
-    tallies = [Tally(schema.names[place], _type_name(schema.types[place])) for place in wanted]
-    for columns in _batches(file, wanted, batch_size=_BATCH * 8) if wanted else ():
-        for tally, column in zip(tallies, columns, strict=True):
-            _count(tally, column)
-    for tally, place in zip(tallies, wanted, strict=True):
-        kind = schema.types[place]
-        if _is_counted(kind) and tally.least is not None:
-            form = _form_of(kind)
-            tally.least, tally.greatest = form(tally.least), form(tally.greatest)
-    return tuple(tally.as_dict() for tally in tallies)
-
-
-def _count(tally: Tally, column: pa.Array) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    # pandas means "no value" by a NaN as much as by a null.
-    floating = pa.types.is_float32(kind) or pa.types.is_float64(kind)
-    present = column.filter(pc.invert(pc.is_nan(column))) if floating else column.drop_null()
-    least = greatest = total = None
-    if len(present):
-        if _is_counted(kind):
-            present = present.cast(pa.int64())
-        if _is_ordered(present.type):
-            bounds = pc.min_max(present)
-            least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
-        if pa.types.is_integer(kind) or floating or pa.types.is_decimal(kind):
-            total = pc.sum(present.cast(pa.float64())).as_py()
-    tally.add(
-        count=len(present), nulls=len(column) - len(present), least=least, greatest=greatest, total=total
-    )
-
-
-def _is_ordered(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    of = pa.types
-    tests = (
-        of.is_integer,
-        of.is_float32,
-        of.is_float64,
-        of.is_decimal,
-        of.is_string,
-        of.is_large_string,
-        of.is_date,
-        of.is_boolean,
-    )
-    return any(test(kind) for test in tests)
+def _pass_on(file: pq.ParquetFile, wanted: tuple[int, ...], takers: list[ColumnTaker], rows: int) -> None:
+    """Give the takers the first `rows` rows. What they raise is theirs, and not taken for a corrupt file."""
+    left = rows
+    batches = _batches(file, wanted, batch_size=_BATCH * 8, rows=rows) if wanted else iter(())
+    while left:
+        with _translated():
+            columns = next(batches, None)
+        if columns is None:
+            break
+        part = [column[:left] for column in columns]
+        left -= len(part[0])
+        for taker in takers:
+            taker.take(part)

@@ -8,6 +8,7 @@ from xcomctl.codecs.compression import unpack
 from xcomctl.codecs.csv import CsvCodec
 from xcomctl.codecs.interface import Codec, Payload, Preview, PreviewOptions
 from xcomctl.codecs.json import JsonCodec
+from xcomctl.codecs.ndjson import NdjsonCodec
 from xcomctl.codecs.parquet import ParquetCodec
 from xcomctl.codecs.pickle import PickleCodec
 from xcomctl.codecs.sniffing import read_start
@@ -32,6 +33,8 @@ def codecs(notes: list[str]) -> list[Codec]:
     return [
         ParquetCodec(),
         ZipCodec(),
+        # Before JSON, which takes what is too large to be parsed as a whole at its word.
+        NdjsonCodec(notes),
         JsonCodec(notes),
         PickleCodec(),
         CsvCodec(notes),

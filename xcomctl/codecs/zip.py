@@ -6,6 +6,7 @@ from xcomctl.codecs import archive
 from xcomctl.codecs.columns import chosen_columns
 from xcomctl.codecs.compression import seekable
 from xcomctl.codecs.interface import FramePreview, Payload, PreviewOptions
+from xcomctl.codecs.parts import ColumnParts
 
 _COLUMNS = (("name", "string"), ("size", "int64"), ("packed_size", "int64"))
 
@@ -23,13 +24,26 @@ class ZipCodec:
         """The members, in the order of the archive. Raises UnreadableError."""
         members = archive.members_of(seekable(payload))
         places = chosen_columns([name for name, _ in _COLUMNS], options)
-        rows = [
-            (member.filename, member.file_size, member.compress_size) for member in members[: options.head]
-        ]
+        names = [_COLUMNS[place][0] for place in places]
+        parts = ColumnParts(names, [_COLUMNS[place][1] for place in places], options)
+        head: list[tuple[str | int, ...]] = []
+        for member in members:
+            row = (member.filename, member.file_size, member.compress_size)
+            cells = [row[place] for place in places]
+            if len(head) < options.head:
+                head.append(tuple(cells))
+            if parts.full and len(head) == options.head:
+                break
+            if not parts.full:
+                parts.add(cells)
+        parts.flush()
+        statistics = parts.statistics
         return FramePreview(
             kind="zip",
             rows=len(members),
             columns=_COLUMNS,
-            head=tuple(tuple(row[place] for place in places) for row in rows),
-            head_columns=tuple(_COLUMNS[place][0] for place in places),
+            head=tuple(head),
+            head_columns=tuple(names),
+            statistics=() if statistics is None else statistics.columns(),
+            described=None if statistics is None else parts.rows,
         )

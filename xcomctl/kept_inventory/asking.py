@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,8 @@ class About:
     database: str
     shard: str | None
     complete: bool
+    options: str | None
+    """By which it was judged, as on the command line; None also where the file is older than this column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,11 @@ class KeptInventory:
 
     def about(self) -> About:
         """What the inventory is of."""
-        names = ("created_at", "objects_at", "cutoff", "roots", "database", "shard", "complete")
-        [values] = self.ask(f"SELECT {', '.join(names)} FROM about").records  # noqa: S608 - our own names
-        found = dict(zip(names, values, strict=True))
-        return About(**{**found, "roots": tuple(found["roots"])})
+        answer = self.ask("SELECT * FROM about")
+        [values] = answer.records
+        found = {"options": None} | dict(zip((name for name, _ in answer.columns), values, strict=True))
+        members = {field.name: found[field.name] for field in fields(About)}
+        return About(**{**members, "roots": tuple(found["roots"])})
 
     def totals(self) -> list[dict[str, Any]]:
         """Records of `what`, `state`, `count` and `bytes`, of rows and of objects; none for a state that has none."""
@@ -90,8 +93,8 @@ class KeptInventory:
             dict(zip(("what", "state", "count", "bytes"), record, strict=True)) for record in found.records
         ]
 
-    def ask(self, statement: str) -> Answer:
-        """Run one SELECT. Times without a zone are given as UTC.
+    def ask(self, statement: str, parameters: Mapping[str, object] | None = None) -> Answer:
+        """Run one SELECT, with values for its `$names`. Times without a zone are given as UTC.
 
         Raises UsageError for a statement that is not one, UnreadableError where the file is damaged; so do the records.
         """
@@ -119,7 +122,7 @@ class KeptInventory:
             )
         try:
             cursor = self._connection.cursor()
-            self._run(cursor, cursor.execute, statements[0])
+            self._run(cursor, cursor.execute, statements[0], parameters or None)
         except duckdb.Error as error:
             self._raise(error)
         columns = [(str(column[0]), str(column[1])) for column in cursor.description or ()]

@@ -98,6 +98,11 @@ TABLES: dict[str, tuple[TableColumn, ...]] = {
             "complete", _TRUTH, "whether all rows, archives too, and the objects of a store are in it"
         ),
         TableColumn("tool_version", _TEXT, "of the xcomctl that made it"),
+        TableColumn(
+            "options",
+            _TEXT,
+            "by which it was judged, as on the command line: policy, grace period; NULL if by none",
+        ),
     ),
 }
 """The tables and their columns, in order. Times are UTC. No value of an XCom is in any of them."""

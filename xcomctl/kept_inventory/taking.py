@@ -40,6 +40,8 @@ class Choice:
     ignore_archives: bool = False
     shard: Shard | None = None
     """Only this share of it; the inventories of all shares together are the one of all."""
+    options: str | None = None
+    """How policy and grace period are said on the command line, to be kept with the inventory."""
 
 
 def require_replaceable(path: Path) -> None:
@@ -124,6 +126,7 @@ def _publish(inventory: Inventory, path: Path, mark: Mark, database: str, choice
             "shard": None if choice.shard is None else str(choice.shard),
             "complete": bool(inventory.roots) and not choice.ignore_archives and choice.shard is None,
             "tool_version": __version__,
+            "options": choice.options,
         }
         inventory.run(
             f"INSERT INTO kept.about VALUES ({', '.join(f'${name}' for name in about)})",  # noqa: S608 - our own names

@@ -11,9 +11,10 @@ from sqlalchemy.engine import Connection
 
 from xcomctl.errors import UsageError
 from xcomctl.metadata.advisory import advisory_lock
+from xcomctl.metadata.condition import condition_of, rights_of, upkeep_of
 from xcomctl.metadata.connections import Connections
 from xcomctl.metadata.deletion import Deletion
-from xcomctl.metadata.directory import known_dag_ids, run_ids_with_xcoms
+from xcomctl.metadata.directory import known_dag_ids, names_in_run, run_ids_with_xcoms
 from xcomctl.metadata.failures import told_as_source_error
 from xcomctl.metadata.first_page import FirstPage
 from xcomctl.metadata.identity import identity_of
@@ -26,7 +27,11 @@ from xcomctl.metadata.interface import (
     Selection,
     Snapshot,
     SortField,
+    SourceCondition,
     SourceInfo,
+    SourceRights,
+    SourceUpkeep,
+    TableWeight,
 )
 from xcomctl.metadata.listing_query import listing_query
 from xcomctl.metadata.queries import Queries
@@ -37,6 +42,7 @@ from xcomctl.metadata.selection import Filter
 from xcomctl.metadata.snapshot import DatabaseSnapshot, oldest_transaction
 from xcomctl.metadata.streaming import streamed
 from xcomctl.metadata.url import parse_url
+from xcomctl.metadata.weights import weights_of
 from xcomctl.models import Row
 
 _SHORT_ID = re.compile(r"(\d{1,18})-([0-9a-f]{6})")
@@ -95,6 +101,11 @@ class DatabaseSource:
         """Runs of one DAG that have XComs, newest first."""
         with self._reading() as (connection, queries), told_as_source_error(self._address):
             return run_ids_with_xcoms(connection, queries, dag_id, limit)
+
+    def names_in_run(self, dag_id: str, run_id: str, *, limit: int = 1000) -> list[tuple[str, int, str]]:
+        """Task, map index and key of the XComs of one run, without their values."""
+        with self._reading() as (connection, queries), told_as_source_error(self._address):
+            return names_in_run(connection, queries, dag_id, run_id, limit)
 
     def row_by_short_id(self, short_id: str) -> Row | None:
         """The row that `ls` shows under this id, of any attempt.
@@ -172,6 +183,27 @@ class DatabaseSource:
             return []
         with self._connections.reading() as connection, told_as_source_error(self._address):
             return Insertion(connection, self._look_up(connection)).run(records, really=False)
+
+    def weights(self) -> list[TableWeight]:
+        """What the XCom tables weigh on disk. The tables are looked up anew: archives come and go."""
+        with self._connections.reading() as connection, told_as_source_error(self._address):
+            return weights_of(connection, self._look_up(connection))
+
+    def condition(self) -> SourceCondition:
+        """What the server tells of itself, whatever is in it."""
+        oldest = oldest_transaction(self._connections)
+        with self._connections.reading() as connection, told_as_source_error(self._address):
+            return condition_of(connection, self._address, oldest)
+
+    def rights(self) -> SourceRights:
+        """What the user may not do, told without doing it."""
+        with self._reading() as (connection, queries), told_as_source_error(self._address):
+            return rights_of(connection, queries, self._address)
+
+    def upkeep(self) -> SourceUpkeep:
+        """How the database is kept."""
+        with self._reading() as (connection, queries), told_as_source_error(self._address):
+            return upkeep_of(connection, queries)
 
     def identity(self) -> str:
         """16 hex digits that stay with this database and that no other one has."""

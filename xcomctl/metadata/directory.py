@@ -58,3 +58,19 @@ def run_ids_with_xcoms(connection: Connection, queries: Queries, dag_id: str, li
     return [
         str(record[0]) for record in connection.execute(statement, {"dag_id": dag_id, "row_limit": limit})
     ]
+
+
+def names_in_run(
+    connection: Connection, queries: Queries, dag_id: str, run_id: str, limit: int
+) -> list[tuple[str, int, str]]:
+    """Task, map index (-1 if unmapped) and key of each row of one run, each once, without any value."""
+    found: set[tuple[str, int, str]] = set()
+    for name in queries.shape.live:
+        selected = queries.live(name).select(
+            queries.engine, "dr.dag_id = :dag_id AND dr.run_id = :run_id", ("task_id", "map_index", "key")
+        )
+        statement = sa.text(f"{selected.replace('SELECT ', 'SELECT DISTINCT ', 1)} LIMIT :row_limit")
+        parameters = {"dag_id": dag_id, "run_id": run_id, "row_limit": limit}
+        for task_id, map_index, key in connection.execute(statement, parameters):
+            found.add((str(task_id), -1 if map_index is None else int(map_index), str(key)))
+    return sorted(found)[:limit]

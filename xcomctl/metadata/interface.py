@@ -128,6 +128,62 @@ InsertOutcome = Literal["inserted", "identical", "conflict", "no_task_instance"]
 """identical: the row is there with this very value. conflict: with another one. no_task_instance: nothing to belong to."""
 
 
+@dataclass(frozen=True, slots=True)
+class TableWeight:
+    """What one table with XComs weighs in the database itself."""
+
+    name: str
+    archived: bool
+    """Whether it is one of Airflow's archives, not a live table."""
+    rows: int
+    exact: bool
+    """Whether the rows were counted. Those of a large table are an estimate of the server, which may be far off."""
+    table_bytes: int | None
+    """With what is stored out of line, without indexes; None where the engine cannot tell."""
+    index_bytes: int | None
+
+
+Privilege = Literal["SELECT", "DELETE", "UPDATE", "INSERT"]
+
+PRIVILEGES: tuple[Privilege, ...] = ("SELECT", "DELETE", "UPDATE", "INSERT")
+"""Rights on the XCom tables: listing needs the first, `gc` the first three, `undo` and `restore` all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCondition:
+    """What a server tells of itself."""
+
+    label: str
+    """As in `SourceInfo`."""
+    server: str
+    """Product and version: `PostgreSQL 16.2`."""
+    clock_at: datetime
+    """Its time."""
+    is_replica: bool
+    oldest_transaction_at: datetime | None
+    """Start of the oldest open transaction, if the server tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRights:
+    """What the user may not do."""
+
+    lacking: Mapping[Privilege, tuple[str, ...]]
+    """The tables on which a right is missing; rights that are there everywhere are not in it."""
+    certain: bool = True
+    """False where some rights come by a role, so that they may be there after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUpkeep:
+    """How a database is kept."""
+
+    oldest_run_at: datetime | None
+    """Logical time of the oldest run that it still has."""
+    without_dag_index: tuple[str, ...]
+    """XCom tables in which an index is missing that Airflow makes: the one by DAG."""
+
+
 class Snapshot(Protocol):
     """One consistent, read-only view of the database."""
 
@@ -185,6 +241,9 @@ class Source(Protocol):
     def run_ids(self, dag_id: str, *, limit: int = 20) -> list[str]:
         """Runs of one DAG that have XComs, newest first: what `latest` means, and near matches for a wrong name."""
 
+    def names_in_run(self, dag_id: str, run_id: str, *, limit: int = 1000) -> list[tuple[str, int, str]]:
+        """Task, map index (-1 if unmapped) and key of the XComs of one run, sorted, found by index, without values."""
+
     def row_by_short_id(self, short_id: str) -> Row | None:
         """The row whose `Row.short_id` it is (any attempt), found by the primary key. Raises UsageError if malformed."""
 
@@ -213,6 +272,18 @@ class Source(Protocol):
 
     def insertable(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
         """What `insert_records` would say of these now, without a change (a record twice is said twice)."""
+
+    def weights(self) -> list[TableWeight]:
+        """What the XCom tables weigh on disk, live ones first, then archives. Reads no value, and at most counts rows."""
+
+    def condition(self) -> SourceCondition:
+        """What the server tells of itself, whatever is in it. Raises SourceError where it is out of reach."""
+
+    def rights(self) -> SourceRights:
+        """What the user may not do, told without doing it."""
+
+    def upkeep(self) -> SourceUpkeep:
+        """How the database is kept."""
 
     def identity(self) -> str:
         """What tells this database from every other one, and stays with it: engine, cluster and name, without secrets."""

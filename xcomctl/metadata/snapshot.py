@@ -33,11 +33,13 @@ _CLOCK: dict[EngineName, str] = {
     "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
 }
-_REPLICA: dict[EngineName, str] = {
+REPLICA: dict[EngineName, str] = {
     "postgresql": "CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END",
     "mysql": "@@global.read_only",
     "sqlite": "0",
 }
+"""SQL that is 1 on a read replica."""
+
 # Without the right to see other users' sessions their times are NULL, and are left out.
 _OLDEST_TRANSACTION = """
 SELECT CAST(EXTRACT(EPOCH FROM least(
@@ -60,7 +62,7 @@ class DatabaseSnapshot:
         self._address = address
         self._oldest = oldest
         self._taken_at = clock_of(connection, queries.engine)
-        self._is_replica = bool(_scalar(connection, f"SELECT {_REPLICA[queries.engine]}"))
+        self._is_replica = bool(_scalar(connection, f"SELECT {REPLICA[queries.engine]}"))
 
     @property
     def taken_at(self) -> datetime:

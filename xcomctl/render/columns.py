@@ -43,6 +43,8 @@ class Column(Generic[T]):
     """What a table shows instead where the terminal is too narrow for all that `human` says."""
     number: bool = False
     """Right-aligned in a table."""
+    style: str | None = None
+    """How it looks on a terminal with colours, in the words of rich; `bold cyan`."""
     fit: Fit = Fit.end
 
 

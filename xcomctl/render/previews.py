@@ -22,6 +22,7 @@ from xcomctl.codecs.interface import (
 )
 from xcomctl.preview import Shown
 from xcomctl.render.folding import folded
+from xcomctl.render.statistics import statistics_table
 from xcomctl.render.text import visible
 from xcomctl.units import format_duration, format_size, format_time
 
@@ -80,7 +81,10 @@ def _body(preview: Preview, head: int, width: int) -> RenderableType:
     if isinstance(preview, FramePreview):
         return _frame(preview, width)
     if isinstance(preview, TreePreview):
-        return _lines(folded(preview.value, items=max(head, 1), width=width))
+        tree = _lines(folded(preview.value, items=max(head, 1), width=width))
+        if not preview.statistics:
+            return tree
+        return Group(tree, Text(""), *statistics_table(preview.statistics, width, typed=True))
     if isinstance(preview, TextPreview):
         return _lines([*map(_cut_line, preview.text.splitlines()), *(["..."] if preview.truncated else [])])
     if isinstance(preview, PicklePreview):
@@ -108,9 +112,10 @@ def _frame(preview: FramePreview, width: int) -> RenderableType:
     if preview.head:
         parts += [Text(""), *_table(preview.head_columns, preview.head, width)]
     if preview.statistics:
-        names = ("name", "count", "nulls", "min", "max", "mean")
-        rows_of = tuple(tuple(column.get(name) for name in names) for column in preview.statistics)
-        parts += [Text(""), *_table(names, rows_of, width)]
+        parts += [Text("")]
+        if preview.described is not None and preview.described != preview.rows:
+            parts += [Text(f"statistics of the first {preview.described} rows")]
+        parts += statistics_table(preview.statistics, width)
     return Group(*parts)
 
 
@@ -246,9 +251,14 @@ def preview_document(preview: Preview) -> dict[str, Any]:
             "head_columns": list(preview.head_columns),
             "head": [list(row) for row in preview.head],
             "statistics": list(preview.statistics) or None,
+            "described": preview.described,
         }
     if isinstance(preview, TreePreview):
-        return {"type": "tree", "value": json_ready(preview.value)}
+        return {
+            "type": "tree",
+            "value": json_ready(preview.value),
+            "statistics": list(preview.statistics) or None,
+        }
     if isinstance(preview, TextPreview):
         return {"type": "text", "text": preview.text, "truncated": preview.truncated}
     if isinstance(preview, PicklePreview):

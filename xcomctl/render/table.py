@@ -36,12 +36,19 @@ def write_table(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO
         brief = True
         widths = _fitted(_widths(heads, first, columns, brief=True), columns, console.width)
     rows = (_texts(columns, item, brief=brief) for item in chain(first, items))
+    coloured = console.color_system is not None and any(column.style for column in columns)
     for number, row in enumerate(chain([heads], rows)):
-        line = _GAP.join(_cells(row, columns, widths, cut=console.is_terminal)).rstrip()
+        cells = list(_cells(row, columns, widths, cut=console.is_terminal))
         if number == 0:
-            console.print(Text(line, style="bold"), no_wrap=True, overflow="ignore", crop=False)
+            head = Text(_GAP.join(cells).rstrip(), style="bold")
+            console.print(head, no_wrap=True, overflow="ignore", crop=False)
+        elif coloured:
+            parts = [(cell, column.style or "") for cell, column in zip(cells, columns, strict=True)]
+            line = Text(_GAP).join(Text(*part) for part in parts)
+            line.rstrip()
+            console.print(line, no_wrap=True, overflow="ignore", crop=False)
         else:
-            stream.write(line + "\n")
+            stream.write(_GAP.join(cells).rstrip() + "\n")
 
 
 def _texts(columns: Sequence[Column[T]], item: T, *, brief: bool) -> list[str]:

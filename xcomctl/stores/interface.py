@@ -12,6 +12,8 @@ from xcomctl.models import ObjectAddress, Root
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from xcomctl.stores.settings import BucketSettings, StoreRight
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
@@ -146,6 +148,12 @@ class Store(Protocol):
 
     def delete_versions(self, versions: Sequence[ObjectVersion]) -> list[DeleteOutcome]:
         """Remove just these versions or markers for good, one outcome each, in order."""
+
+    def settings(self, bucket: str) -> BucketSettings:
+        """What the bucket does by itself: versions, encryption, lifecycle. Raises StoreError where it is out of reach."""
+
+    def rights(self, root: Root) -> list[StoreRight]:
+        """What may be done below a root, as far as that can be told without a trace. Raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)

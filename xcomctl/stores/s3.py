@@ -42,9 +42,12 @@ from xcomctl.stores.s3_listing import list_batches, list_folders, list_loose
 from xcomctl.stores.s3_pages import read_fast
 from xcomctl.stores.s3_parallel import THREADS, in_parallel
 from xcomctl.stores.s3_probe import probe
+from xcomctl.stores.s3_rights import rights_below
+from xcomctl.stores.s3_settings import bucket_settings
 from xcomctl.stores.s3_transfer import Uploader, opened
 from xcomctl.stores.s3_versions import versioning_of, versions_of
 from xcomctl.stores.s3_write import Writer
+from xcomctl.stores.settings import BucketSettings, StoreRight
 from xcomctl.stores.transfer import Description, Download
 
 if TYPE_CHECKING:
@@ -258,6 +261,14 @@ class S3Store:
             deleter = self._deleter("s3:DeleteObjectVersion", bucket)
             outcomes.update(zip(items, deleter.delete_versions(items), strict=True))
         return [outcomes[version] for version in versions]
+
+    def settings(self, bucket: str) -> BucketSettings:
+        """What the bucket does by itself. Raises StoreError where it is out of reach."""
+        return bucket_settings(self._client(), self._request("s3:GetBucketVersioning", bucket))
+
+    def rights(self, root: Root) -> list[StoreRight]:
+        """What may be done below a root, as far as that can be told without a trace. Raises StoreError."""
+        return rights_below(self._client(), root, self._request("s3:ListBucket", root.bucket))
 
     def _deleter(self, right: str, bucket: str) -> Deleter:
         return Deleter(self._client(), self._request(right, bucket), self._capabilities.get(bucket))

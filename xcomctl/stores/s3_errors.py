@@ -43,6 +43,8 @@ _BUCKET_RIGHTS = frozenset(
         "s3:ListBucketVersions",
         "s3:GetBucketVersioning",
         "s3:GetBucketObjectLockConfiguration",
+        "s3:GetEncryptionConfiguration",
+        "s3:GetLifecycleConfiguration",
     }
 )
 """Rights that are granted on a bucket; all others are on objects."""

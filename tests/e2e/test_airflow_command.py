@@ -1,0 +1,67 @@
+"""`airflow xcom`: xcomctl within Airflow's own command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.backend.airflow_environments import RELEASES, AirflowEnvironment, find_uv, install
+from tests.docs.console import REPOSITORY
+
+pytestmark = pytest.mark.airflow
+
+AT_START = """
+import sys
+import airflow.__main__
+from airflow.cli import cli_parser
+cli_parser.get_parser()
+print(*sorted(name for name in sys.modules if name.partition(".")[0] in ("xcomctl", "duckdb", "typer")))
+"""
+"""What `airflow` does before it knows what is asked of it; what of ours that imports."""
+
+
+def beside(version: str, environments: Path, folder: Path) -> AirflowEnvironment:
+    """An installation of that release, with xcomctl on its path; what xcomctl needs for `ls` is Airflow's already."""
+    release = next(release for release in RELEASES if release.version == version)
+    site = folder / "site"
+    subprocess.run(
+        [find_uv(), "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(REPOSITORY)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    home = folder / "home"
+    home.mkdir()
+    made = AirflowEnvironment(release, install(release, environments), home, {})
+    path = os.pathsep.join([str(site), made.environment()["PYTHONPATH"]])
+    return replace(made, settings={"PYTHONPATH": path})
+
+
+def test_airflow_has_the_commands(airflow_environments: Path, tmp_path: Path) -> None:
+    """`airflow xcom` is xcomctl on Airflow's own database, with its exit codes; starting Airflow imports none of it."""
+    here = beside("3.3.2", airflow_environments, tmp_path)
+    assert here.python(AT_START).splitlines()[-1].split() == ["xcomctl", "xcomctl.airflow_provider"]
+    assert "a command of xcomctl with its options" in here.airflow("xcom", "--help")
+    here.migrate()
+    assert here.airflow("xcom", "ls", "-o", "json").splitlines()[-1] == "[]"
+    wrong = subprocess.run(
+        [str(here.folder / "bin" / "airflow"), "xcom", "ls", "--limits", "5"],
+        cwd=here.home,
+        env=here.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (2, "hint: airflow xcom ls --help")
+
+
+def test_an_airflow_that_lacks_them_is_not_disturbed(airflow_environments: Path, tmp_path: Path) -> None:
+    """Airflow 2.11 lists the provider, and is otherwise as it was."""
+    here = beside("2.11.2", airflow_environments, tmp_path)
+    assert "xcomctl" in here.airflow("providers", "list", "-o", "plain")
+    assert "xcom " not in here.airflow("--help")

@@ -1,0 +1,94 @@
+"""What is said on stderr, in lines for people and in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from xcomctl.cli import speech
+from xcomctl.cli import stages as staging
+from xcomctl.cli.progress import Talk
+from xcomctl.cli.stages import stages
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test begins as a run does, and leaves nothing to the next."""
+    monkeypatch.delenv("XCOMCTL_LOG_FORMAT", raising=False)
+    speech.begin([])
+    yield
+    speech.begin([])
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """The objects of a log, without their times."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for document in found:
+        del document["at"]
+        document.pop("seconds", None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "in_json"),
+    [
+        ([], False),
+        (["ls", "--log-format", "json"], True),
+        (["ls", "--log-format=json", "--limit", "3"], True),
+        (["ls", "--log-format", "json", "--log-format", "text"], False),
+        (["show", "--", "--log-format=json"], False),
+        (["ls", "--log-format"], False),
+    ],
+    ids=["nothing", "apart", "together", "twice", "behind --", "cut"],
+)
+def test_the_command_line_is_heeded_before_it_is_understood(given: list[str], in_json: bool) -> None:
+    """What is wrong about it is told in the format that it asks for."""
+    speech.begin(given)
+    assert speech.in_json() == in_json
+
+
+def test_notes_and_details(capsys: pytest.CaptureFixture[str]) -> None:
+    """A note has its hint, a detail needs --verbose, and what could steer a terminal is written out in both."""
+    for given in ([], ["--log-format=json"]):
+        speech.begin(given)
+        talk = Talk(verbose=True)
+        talk.note("a \x1b[31m b", hint="type this")
+        talk.detail("more")
+        Talk().detail("not asked for")
+        Talk(quiet=True).note("not wanted")
+    text, logged = capsys.readouterr().err.split("{", 1)
+    assert text == "note: a \\x1b[31m b\nhint: type this\nmore\n"
+    assert "\x1b" not in logged
+    assert lines("{" + logged) == [
+        {"level": "info", "event": "note", "message": "a \x1b[31m b", "hint": "type this"},
+        {"level": "debug", "event": "detail", "message": "more"},
+    ]
+
+
+def test_a_log_hears_of_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now and then while they go on, and of each when all are over, also if they broke off; people see a counter."""
+
+    def run(talk: Talk) -> None:
+        with stages(talk, totals={"rows deleted": 3}) as report:
+            report("rows deleted", 2)
+            report("checked", 5)
+            report("rows deleted", 1)
+            raise ZeroDivisionError
+
+    for given in ([], ["--log-format=json"]):
+        speech.begin(given)
+        for talk in (Talk(), Talk(quiet=True)):
+            with pytest.raises(ZeroDivisionError):
+                run(talk)
+            assert set(talk.phases) == {"rows deleted", "checked", "rest"}
+    deleted = {"level": "info", "stage": "rows deleted", "done": 3, "total": 3}
+    checked = {"level": "info", "event": "stage", "stage": "checked", "done": 5}
+    assert lines(capsys.readouterr().err) == [{**deleted, "event": "stage"}, checked]
+    monkeypatch.setattr(staging, "_BETWEEN_MILESTONES", 0.0)
+    with pytest.raises(ZeroDivisionError):
+        run(Talk())
+    progress = [line["done"] for line in lines(capsys.readouterr().err) if line["event"] == "progress"]
+    assert progress == [2, 5, 3]

@@ -1,0 +1,105 @@
+"""What is examined, with what several checks ask for kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from xcomctl.collect import DEFAULT_TRASH_KEEP
+from xcomctl.dialects.interface import Dialects
+from xcomctl.doctor.sample import Sample, take_sample
+from xcomctl.errors import SourceError
+from xcomctl.inventory.build import Report, silent
+from xcomctl.inventory.resources import Resources
+from xcomctl.metadata.interface import Source, SourceCondition
+from xcomctl.models import Root
+from xcomctl.policy_file import PolicyFile
+from xcomctl.stores.interface import Store
+from xcomctl.stores.settings import BucketSettings
+
+_PROPOSED = 5
+"""So many of the roots that references show are examined where none is given."""
+
+
+class Patient:
+    """Both sides of one set-up. `clock` is that of this machine; `source` is None where none is configured.
+
+    `airflow_backend` is the XCom backend that Airflow's own settings name, as far as they are seen from here.
+    """
+
+    def __init__(
+        self,
+        source: Source | None,
+        store: Callable[[], Store],
+        dialects: Dialects,
+        roots: tuple[Root, ...],
+        *,
+        clock: Callable[[], datetime],
+        airflow_backend: str | None = None,
+        policy: Callable[[], PolicyFile] | None = None,
+        trash_keep: timedelta = DEFAULT_TRASH_KEEP,
+        resources: Resources | None = None,
+        report: Report = silent,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._settings: dict[str, BucketSettings] = {}
+        self.dialects = dialects
+        self.given = roots
+        self.clock = clock
+        self.airflow_backend = airflow_backend
+        self.policy = policy
+        self.trash_keep = trash_keep
+        self.resources = resources
+        self.report = report
+        self.reached: list[Root] = []
+        """Roots whose bucket answers, as far as that was asked."""
+        self.trash_is_overdue = False
+        """Whether something is in a trash for longer than it should be, as far as that was asked."""
+        self.reads_database = False
+        """Whether the database answers and is one of Airflow's, as far as that was asked."""
+
+    @property
+    def source(self) -> Source:
+        """The database. Raises SourceError where none is configured."""
+        if self._source is None:
+            raise SourceError("no metadata database is configured", hint="set XCOMCTL_DB, or add --db")
+        return self._source
+
+    @property
+    def has_source(self) -> bool:
+        """Whether a database is configured."""
+        return self._source is not None
+
+    @cached_property
+    def store(self) -> Store:
+        """The object store. Raises UsageError for settings that cannot be."""
+        return self._store()
+
+    @cached_property
+    def condition(self) -> SourceCondition:
+        """What the server tells of itself. Raises SourceError."""
+        return self.source.condition()
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The newest rows. Raises SourceError."""
+        return take_sample(self.source, self.dialects, self.given)
+
+    @cached_property
+    def roots(self) -> tuple[Root, ...]:
+        """The roots that are examined: those that are given, else those that the newest references show."""
+        if self.given or not self.reads_database:
+            return self.given
+        return self.sample.shown_roots()[:_PROPOSED]
+
+    def settings(self, bucket: str) -> BucketSettings:
+        """What a bucket does by itself. Raises StoreError."""
+        if bucket not in self._settings:
+            self._settings[bucket] = self.store.settings(bucket)
+        return self._settings[bucket]
+
+    def buckets(self) -> Iterator[str]:
+        """The buckets of the roots that answer, each once."""
+        yield from dict.fromkeys(root.bucket for root in self.reached)

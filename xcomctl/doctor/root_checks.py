@@ -1,0 +1,140 @@
+"""Each root: whose it is, who is at work there, and what waits in its trash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from xcomctl.doctor.interface import Diagnosis
+from xcomctl.doctor.patient import Patient
+from xcomctl.lock import read_holder
+from xcomctl.models import RESERVED_FOLDER, Root
+from xcomctl.owner import Owner, owner_address, read_owner
+from xcomctl.stores.interface import StoreErrorInfo
+from xcomctl.trash.places import TRASH_FOLDER
+from xcomctl.units import exact_duration, format_duration, format_size, format_time, quantity
+
+_NEIGHBOURS = 200
+"""Folders directly below a root in which the marker of another deployment is looked for."""
+
+_LATE = timedelta(days=2)
+"""So much longer than it should be something may be in the trash: a night that was missed is no alarm."""
+
+
+def owner(patient: Patient, root: Root) -> Iterator[Diagnosis]:
+    """Whose root it is, and whether another deployment's lies around or inside of it."""
+    name = "store.owner"
+    identity = patient.source.identity()
+    marker = read_owner(patient.store, root)
+    if marker is not None and marker.database != identity:
+        yield Diagnosis(
+            name,
+            "fail",
+            f"{root.uri} belongs to another database, {marker.label} ({marker.database}): gc refuses",
+            "check --db and --store; each deployment needs a root of its own",
+            subject=root.uri,
+            facts={"database": identity, "owner": marker.database},
+        )
+        return
+    for place, other in _neighbours(patient, root):
+        if other.database != identity:
+            yield Diagnosis(
+                name,
+                "fail",
+                f"{root.uri} overlaps with {place.uri}, which belongs to another database, {other.label}",
+                "give each deployment a root of its own, none inside of another",
+                subject=root.uri,
+                facts={"database": identity, "owner": other.database, "place": place.uri},
+            )
+            return
+    yield Diagnosis(
+        name,
+        "ok",
+        "nothing was collected here yet"
+        if marker is None
+        else "it was this database that was collected here",
+        subject=root.uri,
+    )
+
+
+def _neighbours(patient: Patient, root: Root) -> Iterator[tuple[Root, Owner]]:
+    """Roots above and directly below that have a marker. Where we may not look, there is none."""
+    segments = root.prefix.split("/")[:-1]
+    above = [Root(root.bucket, "".join(f"{one}/" for one in segments[:at])) for at in range(len(segments))]
+    below = [
+        Root(root.bucket, root.prefix + folder)
+        for folder in patient.store.folders(root)[:_NEIGHBOURS]
+        if folder != RESERVED_FOLDER
+    ]
+    places = [*above, *below]
+    found = patient.store.stat_many([owner_address(place) for place in places])
+    for place, info in zip(places, found, strict=True):
+        if info is None or isinstance(info, StoreErrorInfo):
+            continue
+        marker = read_owner(patient.store, place)
+        if marker is not None:
+            yield place, marker
+
+
+def lock(patient: Patient, root: Root) -> Iterator[Diagnosis]:
+    """Whether somebody is at work, or died at it."""
+    name = "store.lock"
+    found = read_holder(patient.store, root)
+    if found is None:
+        yield Diagnosis(name, "ok", "nobody is at work here", subject=root.uri)
+        return
+    holder = found[0]
+    facts = {
+        "holder": holder.holder,
+        "operation_id": holder.operation_id,
+        "expires_at": format_time(holder.expires_at),
+    }
+    if patient.store.now(root.bucket) <= holder.expires_at:
+        yield Diagnosis(
+            name,
+            "ok",
+            f"{holder.holder} is at work, operation {holder.operation_id}",
+            "add --wait-lock to wait for it",
+            subject=root.uri,
+            facts=facts,
+        )
+        return
+    yield Diagnosis(
+        name,
+        "warn",
+        f"operation {holder.operation_id} of {holder.holder} died without letting go of its lock",
+        "nothing is to be done: the next command takes it, and finishes what was begun",
+        subject=root.uri,
+        facts=facts,
+    )
+
+
+def trash(patient: Patient, root: Root) -> Iterator[Diagnosis]:
+    """How much is in the trash, and whether it is emptied in time."""
+    import pyarrow.compute as pc
+
+    objects, size, oldest = 0, 0, None
+    for batch in patient.store.batches(Root(root.bucket, root.prefix + TRASH_FOLDER)):
+        if batch.num_rows:
+            objects += batch.num_rows
+            size += pc.sum(batch.column("size")).as_py()
+            first = pc.min(batch.column("last_modified")).as_py()
+            oldest = first if oldest is None else min(oldest, first)
+    name = "store.trash"
+    if oldest is None:
+        yield Diagnosis(name, "ok", "the trash is empty", subject=root.uri, facts={"objects": 0, "bytes": 0})
+        return
+    age = patient.store.now(root.bucket) - oldest
+    facts = {"objects": objects, "bytes": size, "oldest_at": format_time(oldest)}
+    why = f"{quantity(objects, 'object')} ({format_size(size)}) in the trash, the oldest for {format_duration(age)}"
+    keep = exact_duration(patient.trash_keep)
+    overdue = age > patient.trash_keep + _LATE
+    patient.trash_is_overdue |= overdue
+    yield Diagnosis(
+        name,
+        "warn" if overdue else "ok",
+        f"{why}: gc would have purged it after {keep}" if overdue else why,
+        "xcomctl gc --yes, every night" if overdue else None,
+        subject=root.uri,
+        facts=facts,
+    )
