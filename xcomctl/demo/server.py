@@ -166,7 +166,7 @@ class SeaweedFS:
             deadline = time.monotonic() + _USABLE_SECONDS
             while True:
                 try:
-                    client.put_object(Bucket=name, Key=".usable", Body=b"")
+                    client.put_object(Bucket=name, Key=".usable", Body=b"takes a volume")
                     break
                 except ClientError as error:
                     # The first writes fail until the server has made a volume for the bucket.
