@@ -170,8 +170,12 @@ def test_an_inventory_is_replaced_and_nothing_else_is(xcomctl: Command, here: De
         )
     assert (xcomctl.folder / "notes.txt").read_text() == "mine"
     assert asked(xcomctl.folder / "other.duckdb", "FROM mine") == [(1,)]
-    for name in ("nowhere/inv.duckdb", "s3://bucket/inv.duckdb"):
-        assert xcomctl(*options, name).code == 2
+    for name, hint in (
+        ("nowhere/inv.duckdb", "mkdir -p nowhere"),
+        ("s3://bucket/inv.duckdb", "--out inv.duckdb"),
+    ):
+        done = xcomctl(*options, name)
+        assert (done.code, done.stderr.splitlines()[-1]) == (2, f"hint: {hint}")
 
 
 def test_a_failure_leaves_what_was_there(xcomctl: Command, here: Deployment) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.completion import complete_ref
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
 from xcomctl.cli.policies import DocumentFormat
 from xcomctl.cli.resources import ResourceOptions
 from xcomctl.errors import UsageError
@@ -32,15 +32,7 @@ def diff(
     connection: ConnectionOptions,
     talk: TalkOptions,
     resources: ResourceOptions,
-    ref: Annotated[
-        str,
-        typer.Argument(
-            metavar="REF",
-            help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
-            show_default=False,
-            autocompletion=complete_ref,
-        ),
-    ],
+    ref: RefArgument,
     other: Annotated[
         str | None,
         typer.Argument(

@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.completion import complete_ref
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
 from xcomctl.cli.policies import DocumentFormat, read_policy
 from xcomctl.cli.resources import ResourceOptions
 from xcomctl.cli.scoping import IgnoreArchives, parse_min_age, resolve_roots
@@ -26,15 +25,7 @@ def explain(
     connection: ConnectionOptions,
     talk: TalkOptions,
     resources: ResourceOptions,
-    ref: Annotated[
-        str,
-        typer.Argument(
-            metavar="REF",
-            help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
-            show_default=False,
-            autocompletion=complete_ref,
-        ),
-    ],
+    ref: RefArgument,
     older_than: Annotated[
         str | None,
         typer.Option(

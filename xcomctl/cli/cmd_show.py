@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.completion import complete_ref
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
 from xcomctl.codecs.interface import FramePreview, PreviewOptions, TreePreview
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.preview import find, preview, stored_bytes
@@ -40,15 +39,7 @@ class ShowFormat(str, Enum):
 def show(
     connection: ConnectionOptions,
     talk: TalkOptions,
-    ref: Annotated[
-        str,
-        typer.Argument(
-            metavar="REF",
-            help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
-            show_default=False,
-            autocompletion=complete_ref,
-        ),
-    ],
+    ref: RefArgument,
     head: Annotated[
         int, typer.Option("--head", metavar="N", min=0, help="Rows, items or lines.", rich_help_panel=_PANEL)
     ] = 10,

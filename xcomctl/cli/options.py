@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from xcomctl.cli.completion import complete_dag, complete_key, complete_run, complete_task
+from xcomctl.cli.completion import complete_dag, complete_key, complete_ref, complete_run, complete_task
 from xcomctl.config import Flags
 from xcomctl.metadata.interface import Selection
 from xcomctl.render.columns import OutputStyle
@@ -33,6 +33,18 @@ if TYPE_CHECKING:
 _CONNECTION = "Where rows and objects live"
 _SELECTION = "Which rows"
 _OUTPUT = "Output"
+
+
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
+        show_default=False,
+        autocompletion=complete_ref,
+    ),
+]
+"""One XCom or object, by any of its names."""
 
 
 class OutputFormat(str, Enum):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +21,14 @@ from xcomctl.mark import DEFAULT_MIN_AGE, Mark, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.policy import Policy
+from xcomctl.replaced_file import require_folder, written_aside
 from xcomctl.shards import Shard
 from xcomctl.share import Share
 from xcomctl.stores.interface import Store
 from xcomctl.stores.stored_listing import StoredListing
+
+_LOG = ".wal"
+"""Ending of the log that DuckDB keeps beside a database; an old one would be taken for the new one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,7 @@ class Choice:
 
 def require_replaceable(path: Path) -> None:
     """Raise UsageError where an inventory cannot be kept at `path`: what is there is none, or the folder is not."""
-    if "://" in str(path):
-        raise UsageError(f"{path} is not a path on this machine", hint="--out inv.duckdb")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is not a folder", hint=f"mkdir -p {path.parent}")
+    require_folder(path, "inv.duckdb")
     if not path.exists():
         return
     try:
@@ -101,7 +99,7 @@ def keep_inventory(
         if share is not None:
             share.settle(inventory)
         confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
-        with _written_aside(path) as part:
+        with written_aside(path, beside=_LOG) as part:
             _publish(inventory, part, mark, source.info().label, choice)
 
 
@@ -139,31 +137,6 @@ def _publish(inventory: Inventory, path: Path, mark: Mark, database: str, choice
             f"the inventory cannot be written: {str(error).splitlines()[0]}",
             hint="give --out and --tmp places with more room",
         ) from error
-
-
-@contextmanager
-def _written_aside(path: Path) -> Iterator[Path]:
-    """A new path beside `path`, whose file takes its place at the end. Raises UsageError where it cannot."""
-    part = path.resolve().with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        # What is left of a replaced file would be taken for the new one's.
-        _log_of(path).unlink(missing_ok=True)
-        part.replace(path.resolve())
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}", hint="give --out another path"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-        _log_of(part).unlink(missing_ok=True)
-
-
-def _log_of(path: Path) -> Path:
-    """The write-ahead log that DuckDB keeps beside a database."""
-    return path.with_name(f"{path.name}.wal")
 
 
 def _without_zone(at: datetime | None) -> datetime | None:

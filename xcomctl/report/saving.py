@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 
 from xcomctl.errors import UsageError
+from xcomctl.replaced_file import require_folder, written_aside
 
 GENERATOR = "xcomctl report"
 """What a report says of itself, in a tag `meta` near its beginning."""
 
 _SIGN = f'<meta name="generator" content="{GENERATOR}'.encode()
-
-_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
-"""How a URL begins; of its two slashes a path has only one."""
 
 _NEAR = 1024
 """Bytes within which the sign is found."""
@@ -22,10 +18,7 @@ _NEAR = 1024
 
 def require_replaceable(path: Path) -> None:
     """Raise UsageError where a report cannot be saved at `path`: what is there is none, or the folder is not."""
-    if not path.parent.is_dir():
-        if _URL.match(str(path)):
-            raise UsageError("--out is a path on this machine, and no URL", hint="--out report.html")
-        raise UsageError(f"{path.parent} is not a folder", hint=f"mkdir -p {path.parent}")
+    require_folder(path, "report.html")
     if path.exists() and not _is_report(path):
         raise UsageError(
             f"{path} exists and is no report of xcomctl that could be replaced",
@@ -35,19 +28,8 @@ def require_replaceable(path: Path) -> None:
 
 def save(page: str, path: Path) -> None:
     """Write the page to `path`. Raises UsageError where that cannot be."""
-    part = path.resolve().with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(page)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path.resolve())
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}", hint="give --out another path"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with written_aside(path) as part:
+        part.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _is_report(path: Path) -> bool:
