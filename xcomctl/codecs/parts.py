@@ -19,7 +19,6 @@ class ColumnParts:
     def __init__(self, names: list[str], types: list[str], options: PreviewOptions) -> None:
         self.statistics = Statistics(names, types) if options.describe else None
         self._sink = options.sink
-        self._types = types
         self._limit = options.rows
         self._records: list[list[Any]] = []
         self.rows = 0
