@@ -32,9 +32,9 @@ def main(folder: str, keep_last: str, days: str, now: str, memory: str) -> None:
     dialects = DialectRegistry()
     with Inventory(dialects, (root,), resources=Resources(memory=int(memory))) as inventory:
         laps = [time.perf_counter()]
-        inventory.add_objects(root, pq.ParquetFile(f"{folder}/objects.parquet").iter_batches(_AT_ONCE))
+        inventory.add_objects(root, _parquet(f"{folder}/objects.parquet").iter_batches(_AT_ONCE))
         laps.append(time.perf_counter())
-        inventory.add_rows(pq.ParquetFile(f"{folder}/rows.parquet").iter_batches(_AT_ONCE))
+        inventory.add_rows(_parquet(f"{folder}/rows.parquet").iter_batches(_AT_ONCE))
         laps.append(time.perf_counter())
         classify(inventory, policy, now=moment, cutoff=moment - timedelta(days=1))
         laps.append(time.perf_counter())
@@ -55,6 +55,11 @@ def main(folder: str, keep_last: str, days: str, now: str, memory: str) -> None:
             }
         )
     )
+
+
+def _parquet(path: str) -> pq.ParquetFile:
+    """A file of which only what is asked for is in memory: read ahead, all of it would stay there to the end."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ import pyarrow.parquet as pq
 def main(folder: str, keep_last: str, days: str, now: str) -> None:
     """Mark, and print what was found."""
     objects: set[str] = set()
-    for batch in pq.ParquetFile(f"{folder}/objects.parquet").iter_batches(columns=["bucket", "key"]):
+    for batch in _parquet(f"{folder}/objects.parquet").iter_batches(columns=["bucket", "key"]):
         for bucket, key in zip(batch["bucket"].to_pylist(), batch["key"].to_pylist(), strict=True):
             objects.add(f"s3://{bucket}/{key}")
     named: set[str] = set()
     runs: dict[str, set[tuple[int, str]]] = defaultdict(set)
     columns = ["dag_id", "run_id", "run_at", "run_state", "raw"]
     dangling = 0
-    for batch in pq.ParquetFile(f"{folder}/rows.parquet").iter_batches(columns=columns):
+    for batch in _parquet(f"{folder}/rows.parquet").iter_batches(columns=columns):
         for dag, run, at, state, raw in zip(*(_values(batch[name]) for name in columns), strict=True):
             if state in ("success", "failed"):
                 runs[dag].add((at, run))
@@ -42,7 +42,7 @@ def main(folder: str, keep_last: str, days: str, now: str) -> None:
     cutoff = int((datetime.fromisoformat(now) - timedelta(days=float(days))).timestamp() * 1e6)
     columns = ["dag_id", "run_id", "run_state", "run_ended_at", "written_at"]
     expired = 0
-    for batch in pq.ParquetFile(f"{folder}/rows.parquet").iter_batches(columns=columns):
+    for batch in _parquet(f"{folder}/rows.parquet").iter_batches(columns=columns):
         for dag, run, state, ended, written in zip(*(_values(batch[name]) for name in columns), strict=True):
             over = state in ("success", "failed") and max(ended, written) < cutoff
             expired += over and (dag, run) not in kept
@@ -52,6 +52,11 @@ def main(folder: str, keep_last: str, days: str, now: str) -> None:
 def _values(column: pa.Array) -> list[Any]:
     """As Python objects; times as microseconds, since datetimes would take most of the time."""
     return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()  # type: ignore[no-any-return]
+
+
+def _parquet(path: str) -> pq.ParquetFile:
+    """A file of which only what is asked for is in memory: read ahead, all of it would stay there to the end."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 if __name__ == "__main__":

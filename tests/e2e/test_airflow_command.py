@@ -25,20 +25,32 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] in ("xcomct
 
 
 def beside(version: str, environments: Path, folder: Path) -> AirflowEnvironment:
-    """An installation of that release, with xcomctl on its path; what xcomctl needs for `ls` is Airflow's already."""
+    """An installation of that release, with xcomctl beside it on its path; Airflow's packages stay as they are."""
     release = next(release for release in RELEASES if release.version == version)
+    airflow = install(release, environments)
+    here = ("--python", str(airflow / "bin" / "python"))
+    there = _uv("freeze", *here).splitlines()
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(line for line in there if " @ " not in line), encoding="utf-8")
     site = folder / "site"
-    subprocess.run(
-        [find_uv(), "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(REPOSITORY)],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    _uv("install", *here, "--constraints", str(constraints), "--target", str(site), str(REPOSITORY))
     home = folder / "home"
     home.mkdir()
-    made = AirflowEnvironment(release, install(release, environments), home, {})
+    made = AirflowEnvironment(release, airflow, home, {})
     path = os.pathsep.join([str(site), made.environment()["PYTHONPATH"]])
     return replace(made, settings={"PYTHONPATH": path})
+
+
+def _uv(command: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [find_uv(), "pip", command, "--quiet", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def test_airflow_has_the_commands(airflow_environments: Path, tmp_path: Path) -> None:

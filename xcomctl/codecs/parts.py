@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from xcomctl.codecs.arrow_arrays import texts
+from xcomctl.arrow_arrays import texts
 from xcomctl.codecs.interface import PreviewOptions
 from xcomctl.codecs.statistics import Statistics
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from xcomctl.codecs.arrow_arrays import doubles, flags, numbers_in, positions, texts
+from xcomctl.arrow_arrays import doubles, flags, integers, numbers_in, texts
 from xcomctl.codecs.arrow_cells import form_of, is_counted
 from xcomctl.codecs.cells import json_ready
 
@@ -177,7 +177,7 @@ class _Sample:
             draws = np.concatenate([self._draws, draws])
         if len(draws) > SAMPLE:
             kept = np.argpartition(draws, SAMPLE)[:SAMPLE]
-            values, draws = values.take(positions(kept)), draws[kept]
+            values, draws = values.take(integers(kept)), draws[kept]
         self._values, self._draws = values, draws
 
     def as_dict(self) -> dict[str, Any]:

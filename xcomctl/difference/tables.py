@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
-from xcomctl.codecs.arrow_arrays import texts
+from xcomctl.arrow_arrays import texts
 from xcomctl.codecs.arrow_cells import cells
 from xcomctl.codecs.cells import json_ready
 from xcomctl.codecs.shapes import member

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from xcomctl.arrow_arrays import binaries, integers
 from xcomctl.errors import SourceError
 
 if TYPE_CHECKING:
@@ -45,12 +46,11 @@ class BinaryTuples:
         Empty if the messages hold none. Raises SourceError for what is no record of this form, and for a time that is
         infinite.
         """
-        import pyarrow as pa
 
         records = self._records(messages)
         if not records:
             return {}
-        return _Records(pa.array(records, pa.binary()), self._kinds).columns()
+        return _Records(binaries(records), self._kinds).columns()
 
     def close(self) -> None:
         """Make sure that the end came. Raises SourceError."""
@@ -146,13 +146,13 @@ class _Records:
         import pyarrow as pa
 
         if self._kinds[field] != "time":
-            return pa.array(values, mask=mask)
+            return integers(values, mask)
         if values.max() == _INFINITY or values.min() == -_INFINITY - 1:
             raise SourceError(
                 f"the database holds a {field} that is infinite",
                 hint="mend or remove that row; nothing is judged while a row cannot be read",
             )
-        return pa.array(values + _EPOCH_2000, mask=mask).cast(pa.timestamp("us", tz="UTC"))
+        return integers(values + _EPOCH_2000, mask).cast(pa.timestamp("us", tz="UTC"))
 
     def _slices(self, starts: np.ndarray, ends: np.ndarray, mask: np.ndarray | None) -> pa.Array:
         """Bytes from any places. They and what is between them make one array, of which every other value is taken."""
@@ -166,7 +166,7 @@ class _Records:
         parts = pa.Array.from_buffers(
             pa.binary(), 2 * self._rows, [None, pa.py_buffer(offsets), self._buffer]
         )
-        return parts.take(pa.array(np.arange(0, 2 * self._rows, 2, dtype=np.int32), mask=mask))
+        return parts.take(integers(np.arange(0, 2 * self._rows, 2), mask))
 
     def _at(self, places: np.ndarray, form: str) -> np.ndarray:
         """What the buffer holds at these places, as int64 if it is a number. Raises IndexError beyond the end."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from xcomctl.arrow_arrays import flags, integers, text
 from xcomctl.metadata.binary_tuples import WIDTHS, BinaryTuples, Kind
 from xcomctl.metadata.copying import copied
 from xcomctl.metadata.failures import told_as_source_error
@@ -99,8 +100,8 @@ class CopiedRows:
         for field, kind in self.kinds.items():
             if kind == "text" and field != "raw":
                 columns[field] = self._checked(columns[field])
-        columns["source_table"] = pa.repeat(pa.scalar(self.table.name, pa.string()), rows)
-        columns["archived"] = pa.repeat(pa.scalar(self.table.archived), rows)
+        columns["source_table"] = pa.repeat(text(self.table.name), rows)
+        columns["archived"] = flags([self.table.archived] * rows)
         columns["row_key"] = self._row_keys(columns, first, rows)
         columns["superseded"] = _flags(columns.get("superseded"), rows)
         return pa.RecordBatch.from_arrays(
@@ -124,10 +125,10 @@ class CopiedRows:
 
     def _row_keys(self, columns: Mapping[str, pa.Array], first: int, rows: int) -> pa.Array:
         """As `records.row_key_of` writes them."""
-        import pyarrow as pa
+        import numpy as np
 
         if self.table.identity == "none":
-            return _json_arrays([pa.array(range(first, first + rows), pa.int64())])
+            return _json_arrays([integers(np.arange(first, first + rows))])
         names = (
             ("row_id",) if self.table.identity == "uuid" else ("dag_run_id", "task_id", "map_index", "key")
         )
@@ -139,9 +140,8 @@ def _flags(numbers: pa.Array | None, rows: int) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if numbers is None:
-        return pa.repeat(pa.scalar(False), rows)
-    return pc.fill_null(numbers.cast(pa.bool_()), False)
+    false = flags([False] * rows)
+    return false if numbers is None else pc.coalesce(numbers.cast(pa.bool_()), false)
 
 
 def _json_arrays(columns: Sequence[pa.Array]) -> pa.Array:
@@ -149,18 +149,18 @@ def _json_arrays(columns: Sequence[pa.Array]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts: list[Any] = ["["]
+    parts: list[Any] = []
+    before = "["
     for number, column in enumerate(columns):
         mark = "" if pa.types.is_integer(column.type) else '"'
-        parts[-1] += ("," if number else "") + mark
-        parts += [column.cast(pa.string()), mark]
-    parts[-1] += "]"
-    written = pc.binary_join_element_wise(*parts, "")
+        parts += [text(before + ("," if number else "") + mark), column.cast(pa.string())]
+        before = mark
+    written = pc.binary_join_element_wise(*parts, text(before + "]"), text(""))
     rest = pc.is_null(written)
     for column in columns:
         if not _is_plain(column):
-            rest = pc.or_(rest, pc.match_substring_regex(column, _TO_ESCAPE))
-    rest = pc.fill_null(rest, True)
+            # Where the column is null, `written` is as well.
+            rest = pc.or_kleene(rest, pc.match_substring_regex(column, _TO_ESCAPE))
     if not pc.any(rest).as_py():
         return written
     records = zip(*(column.filter(rest).to_pylist() for column in columns), strict=True)

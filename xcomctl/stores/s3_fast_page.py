@@ -14,6 +14,8 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
+from xcomctl.arrow_arrays import binaries
+
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
@@ -35,6 +37,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "Owner": ("ID", "DisplayName"),
     "RestoreStatus": ("IsRestoreInProgress", "RestoreExpiryDate"),
 }
+# As AWS writes a quote in a text, as programs in Go do (SeaweedFS, MinIO), and as it is.
+_QUOTES = (b"&quot;", b"&#34;", b'"')
 _ALWAYS = ("Key", "LastModified", "ETag", "Size")
 
 # What may stand before the first object: the declaration, the root element, and complete elements in it.
@@ -102,7 +106,7 @@ def _folders(region: bytes) -> pa.Array | None:
     if b"<" in joined or b"&" in joined or any(byte < ord(" ") for byte in set(joined)):
         return None
     try:
-        return pa.array(names, pa.binary()).cast(pa.string())
+        return binaries(names).cast(pa.string())
     except pa.ArrowInvalid:
         return None
 
@@ -228,8 +232,8 @@ class _Texts:
         return bool(separated.all() and ended.all())
 
     def unquoted(self) -> _Texts | None:
-        """Without the quotes around each, which most products write as an entity. None where one is not quoted so."""
-        quote = b"&quot;" if self.data.startswith(b"&") else b'"'
+        """Without the quotes around each. None where one is not quoted as the first of them is."""
+        quote = next((quote for quote in _QUOTES if self.data.startswith(quote)), b'"')
         lengths = np.diff(self.offsets) - 2 * len(quote)
         if (lengths < 0).any() or self.data.count(quote) != 2 * lengths.size:
             return None

@@ -199,7 +199,8 @@ def _parquet(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
+    # Read ahead, the whole file would stay in memory to its end, and such a file may have gigabytes.
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
         names = _names(file.schema_arrow.names, 2, manifest)
         for batch in file.iter_batches(batch_size=_ROWS, columns=list(names)):
             yield _named(pa.Table.from_batches([batch]), names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from xcomctl.arrow_arrays import text
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
 from xcomctl.stores.interface import object_schema
@@ -104,10 +105,13 @@ class Pages:
     def _objects(self, answer: dict[str, Any]) -> pa.RecordBatch:
         import pyarrow as pa
 
+        schema = object_schema()
         taken = answer.get(_TAKEN)
         columns: list[Any]
         if taken is None or taken.rows is None:
             contents = answer.get("Contents", [])
+            if not contents:
+                return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
             if any(not item.keys() >= {"Key", "Size", "LastModified"} for item in contents):
                 self.incomplete("the store gave an object without its key, size or time")
             columns = [[item[name] for item in contents] for name in ("Key", "Size")]
@@ -116,8 +120,8 @@ class Pages:
         else:
             rows = taken.rows
             columns = [_decoded(rows.keys, answer), rows.sizes, rows.etags, rows.times]
-        buckets = pa.repeat(pa.scalar(self.root.bucket, pa.string()), len(columns[0]))
-        return pa.record_batch([buckets, *columns], schema=object_schema())
+        buckets = pa.repeat(text(self.root.bucket), len(columns[0]))
+        return pa.RecordBatch.from_arrays([buckets, *columns], schema=schema)
 
     def _check(self, page: Page, prefix: str, answer: dict[str, Any]) -> None:
         import pyarrow.compute as pc

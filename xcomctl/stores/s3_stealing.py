@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from xcomctl.arrow_arrays import first, text
 from xcomctl.errors import StoreError
 from xcomctl.stores.s3_cuts import ascending, common_folder
 from xcomctl.stores.s3_errors import knows_not
@@ -200,15 +201,14 @@ class Stealing:
         import pyarrow.compute as pc
 
         if self._in_order:
-            before = pc.less(keys, seam.first)
-            end = pc.index(before, False).as_py()
+            end = first(pc.less(keys, text(seam.first)), wanted=False)
             if end < 0:
                 return None
             self._passed_a_seam |= not pc.is_in(keys.slice(end, 1), seam.keys)[0].as_py()
-            return int(end)
-        end = pc.index(pc.is_in(keys, seam.keys), True).as_py()
+            return end
+        end = first(pc.is_in(keys, seam.keys), wanted=True)
         if end >= 0:
-            return int(end)
+            return end
         if any(pc.any(pc.is_in(keys, other.keys), min_count=0).as_py() for other in self._seams):
             self._pages.incomplete("the store lists in an order of its own, which changed meanwhile")
         return None
