@@ -103,7 +103,7 @@ def test_a_missing_verb_shows_the_help_and_is_a_usage_error(xcomctl: Command, wo
         (("frobnicate",), "No such command 'frobnicate'.", "xcomctl --help"),
         (("ls", "--frobnicate"), "No such option: --frobnicate", "xcomctl ls --help"),
         (("ls", "--limit", "x"), "Invalid value for '--limit'", "xcomctl ls --help"),
-        (("ls", "-o", "yaml"), "Invalid value for '-o' / '--output'", "xcomctl ls --help"),
+        (("ls", "-o", "yaml"), "Invalid value for '-o' / '--output': 'yaml' is not one", "xcomctl ls --help"),
         (("--db", "x", "ls"), "No such option: --db", "xcomctl --help"),
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -42,13 +44,49 @@ def test_too_little_memory_is_told_with_the_option_that_allows_more(tmp_path: Pa
         limits = Resources(memory=16 << 20, threads=1, tmp=tmp_path)
         with Inventory(DialectRegistry(), [ROOT], resources=limits) as inventory:
             inventory.run("SET max_temp_directory_size = '1MB'")
-            inventory.run("CREATE TABLE much AS SELECT range, md5(range::VARCHAR) FROM range(2000000)")
+            inventory.run("SELECT count(*) FROM (SELECT DISTINCT md5(range::VARCHAR) FROM range(2000000))")
 
     with pytest.raises(XcomctlError) as raised:
         ask_for_much()
     assert str(raised.value).startswith("16.0 MiB of memory, ")
     assert "--memory 32MiB allows more" in (raised.value.hint or "")
     assert isinstance(raised.value.__cause__, duckdb.OutOfMemoryException)
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tests.unit.test_inventory import ROOT
+from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.errors import XcomctlError
+from xcomctl.inventory import Inventory
+from xcomctl.inventory.resources import Resources
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))
+try:
+    with Inventory(DialectRegistry(), [ROOT], resources=Resources(tmp=Path(sys.argv[1]))) as inventory:
+        inventory.run(sys.argv[2])
+except XcomctlError as error:
+    print(error, error.hint, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("rows", [20_000, 1_000_000])
+def test_a_full_disk_is_told_with_the_option_that_names_another(tmp_path: Path, rows: int) -> None:
+    """Whether it is full while rows are added, or when all of them are there."""
+    statement = f"CREATE TABLE much AS SELECT md5(range::VARCHAR) FROM range({rows})"
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path), statement],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    message, hint = done.stdout.splitlines()
+    assert message.startswith(f"the inventory cannot use its temporary files in {tmp_path}: ")
+    assert "File too large" in message
+    assert hint == "--tmp DIR names a folder with more room"
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_links_can_be_had_without_the_rows() -> None:

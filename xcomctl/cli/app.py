@@ -126,4 +126,6 @@ def _report(cause: str, hint: str | None, code: int, *, debug: bool) -> int:
 def _report_usage(error: Any, program: str) -> int:
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else program
-    return _report(error.format_message(), f"{where} --help", UsageError.exit_code, debug=False)
+    # Typer of 2026 quotes pydantic, with a name for the error that says nothing to the person who typed.
+    cause = error.format_message().replace(": Value error, ", ": ")
+    return _report(cause, f"{where} --help", UsageError.exit_code, debug=False)

@@ -41,9 +41,9 @@ def silent(stage: str, count: int) -> None:
 
 
 class Inventory:
-    """Rows, references and objects of one run. A context manager; what it spilled to disk is removed at the end.
+    """Rows, references and objects of one run. A context manager; its temporary folder is removed at the end.
 
-    Beyond the memory of `resources` it spills to a temporary folder. With `search_whole_keys` also an object that no
+    It is on disk, and no more of it in memory than `resources` allow. With `search_whole_keys` also an object that no
     dialect claims is kept by a value in which its key occurs. Raises UsageError, also at its end, where the limits are
     too narrow for what was asked.
     """
@@ -172,6 +172,7 @@ class Inventory:
         self.run("BEGIN TRANSACTION")
         try:
             for rows in done_meanwhile(tables, add):
+                self._workspace.grown(rows)
                 self._report(stage, rows)
         except BaseException:
             # After some errors there is no transaction any more; what broke it off is what counts.

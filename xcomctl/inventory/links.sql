@@ -3,9 +3,18 @@
 -- Hashes decide: two that are equal by chance can only keep an object. That a reference means just this object is said by
 -- the hashes of its uuid and of its address together, or by the text.
 
+-- Most objects have no tail, and numbers alone take little memory.
 INSERT INTO links
 SELECT m.row_id, o.object_id, coalesce(m.key_hash = o.key_hash, false)
-FROM mentions m JOIN listed_objects o ON o.uuid_hash = m.uuid_hash AND starts_with(m.tail, o.tail)
+FROM (SELECT row_id, uuid_hash, key_hash FROM mentions) m
+JOIN (SELECT object_id, uuid_hash, key_hash FROM listed_objects WHERE tail = '') o ON o.uuid_hash = m.uuid_hash
+WHERE m.row_id >= $first_row OR o.object_id >= $first_object;
+
+INSERT INTO links
+SELECT m.row_id, o.object_id, coalesce(m.key_hash = o.key_hash, false)
+FROM mentions m
+JOIN (SELECT object_id, uuid_hash, key_hash, tail FROM listed_objects WHERE tail <> '') o
+  ON o.uuid_hash = m.uuid_hash AND starts_with(m.tail, o.tail)
 WHERE m.row_id >= $first_row OR o.object_id >= $first_object;
 
 INSERT INTO links

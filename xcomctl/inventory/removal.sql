@@ -17,6 +17,6 @@ SELECT
         WHEN $active AND (o.uuid_hash IS NULL OR o.tail <> '') AND o.last_modified > $cutoff THEN 'recent'
         ELSE 'expired'
     END AS state,
-    k.reason,
+    CASE WHEN k.going IS NOT NULL THEN 'chosen by name' END AS reason,
     true AS in_scope
 FROM listed_objects o LEFT JOIN keeping k USING (object_id);

@@ -12,7 +12,7 @@ DEFAULT_MEMORY = 1 << 30
 class Resources:
     """Limits of one inventory.
 
-    `memory` is in bytes, and what the database inside of the inventory may hold before it spills to `tmp` (the
+    `memory` is in bytes, and what the database inside of the inventory may hold there; all of it is in `tmp` (the
     system's folder for temporary files if None). `threads` are those that judge; None takes one per core.
     """
 

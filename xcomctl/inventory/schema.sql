@@ -60,8 +60,8 @@ SELECT
     l.object_id,
     bool_or(e.row_id IS NULL) AS kept,                  -- some row that stays
     bool_or(e.row_id IS NOT NULL AND l.exact) AS named, -- some row that goes means just this object
-    any_value(e.reason) AS reason
-FROM links l LEFT JOIN expiring_rows e USING (row_id)
+    any_value(e.row_id) AS going                        -- one of the rows that go
+FROM links l LEFT JOIN (SELECT row_id FROM expiring_rows) e USING (row_id)
 GROUP BY l.object_id;
 
 -- Rows that hold a reference of a known backend which the given roots do not reach.

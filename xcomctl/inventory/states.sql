@@ -2,8 +2,11 @@
 -- `scoped_objects` are those of the chosen ones), $untouchable (pattern of keys that are never candidates, whatever names
 -- them), $reserved (pattern of what the tool keeps for itself: nobody's object). What a pin of the policy keeps is live as
 -- well (`pinned_objects`).
+-- One step after the other, and texts in the last one alone: joined at once, these tables would have to be in memory together.
 
-CREATE OR REPLACE TABLE object_states AS
+CREATE OR REPLACE TABLE kept_objects AS SELECT * FROM keeping;
+
+CREATE OR REPLACE TABLE judged_objects AS
 WITH odd AS (
     -- No dialect claims such a key (keys.py): only the others have to be looked through.
     SELECT object_id, regexp_matches(key, $reserved) AS reserved FROM listed_objects
@@ -36,10 +39,18 @@ SELECT
         WHEN o.young THEN 'recent'
         ELSE 'orphaned'
     END AS state,
-    coalesce(p.reason, k.reason) AS reason,
+    k.going,
+    p.reason AS pinned_by,
     -- Without a DAG in its key an object is out of the scope of one DAG: whose it is cannot be told.
     $everything OR o.object_id IN (SELECT object_id FROM scoped_objects) AS in_scope
 FROM listed o
-LEFT JOIN keeping k USING (object_id)
+LEFT JOIN kept_objects k USING (object_id)
 LEFT JOIN pinned_objects p USING (object_id)
 LEFT JOIN odd d USING (object_id);
+
+CREATE OR REPLACE TABLE object_states AS
+SELECT j.object_id, j.state, coalesce(j.pinned_by, e.reason) AS reason, j.in_scope
+FROM judged_objects j LEFT JOIN expiring_rows e ON e.row_id = j.going;
+
+DROP TABLE judged_objects;
+DROP TABLE kept_objects;

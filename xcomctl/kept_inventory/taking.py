@@ -109,6 +109,7 @@ def _publish(inventory: Inventory, path: Path, mark: Mark, database: str, choice
 
     place = str(path).replace("'", "''")
     try:
+        inventory.run("SET force_compression = 'auto'")
         inventory.run(f"ATTACH '{place}' AS kept")
         for table, columns in TABLES.items():
             declared = ", ".join(f"{column.name} {column.type}" for column in columns)
@@ -130,8 +131,10 @@ def _publish(inventory: Inventory, path: Path, mark: Mark, database: str, choice
             f"INSERT INTO kept.about VALUES ({', '.join(f'${name}' for name in about)})",  # noqa: S608 - our own names
             about,
         )
+        # The database of the inventory itself is not worth that at its end, so it is not done by itself.
+        inventory.run("CHECKPOINT kept")
         inventory.run("DETACH kept")
-    except duckdb.IOException as error:
+    except (duckdb.IOException, duckdb.TransactionException) as error:
         # No space left, mostly; the first line says it.
         raise UsageError(
             f"the inventory cannot be written: {str(error).splitlines()[0]}",

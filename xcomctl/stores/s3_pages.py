@@ -111,7 +111,9 @@ class Pages:
         if taken is None or taken.rows is None:
             contents = answer.get("Contents", [])
             if not contents:
-                return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+                return pa.RecordBatch.from_arrays(
+                    [pa.nulls(0, field.type) for field in schema], schema=schema
+                )
             if any(not item.keys() >= {"Key", "Size", "LastModified"} for item in contents):
                 self.incomplete("the store gave an object without its key, size or time")
             columns = [[item[name] for item in contents] for name in ("Key", "Size")]
