@@ -12,7 +12,7 @@ from benchmarks.parquet import NOW, write_both
 from benchmarks.setting import Setting
 
 _SIZES = (100_000, 1_000_000, 10_000_000)
-_MEMORY = 450 << 20
+_MEMORY = 400 << 20
 _LINEAR = 1.2
 _TENTH = "a tenth of them"
 

@@ -9,7 +9,7 @@ from benchmarks.parquet import NOW, write_both
 from benchmarks.setting import Setting
 
 _MILLIONS = 10_000_000
-_MEMORY = 450 << 20
+_MEMORY = 400 << 20
 _PEAK = 750e6
 _POLICY = (5, 300)
 """The newest runs that stay, and days."""

@@ -44,6 +44,15 @@ def asked(file: Path, statement: str) -> list[tuple[Any, ...]]:
         return database.execute(statement).fetchall()
 
 
+def test_an_older_duckdb_reads_the_file(xcomctl: Command, here: Deployment) -> None:
+    """Its form is not that of whatever release wrote it, and it is whole without a log beside it."""
+    done = xcomctl("inventory", *here.options, "--out", "inv.duckdb")
+    assert done.code == 0, done.stderr
+    assert [one.name for one in xcomctl.folder.iterdir()] == ["inv.duckdb"]
+    form = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'inv'"
+    assert asked(xcomctl.folder / "inv.duckdb", form) == [("v1.2.0+",)]
+
+
 def test_totals_in_every_format(xcomctl: Command, here: Deployment) -> None:
     """One record per state of rows and of objects, a document with what it is of; nothing is changed."""
     before = here.state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -60,6 +61,10 @@ def test_airflow_has_the_commands(airflow_environments: Path, tmp_path: Path) ->
     assert "a command of xcomctl with its options" in here.airflow("xcom", "--help")
     here.migrate()
     assert here.airflow("xcom", "ls", "-o", "json").splitlines()[-1] == "[]"
+    found = here.airflow("xcom", "doctor", "-o", "json")
+    checks = {check["check"]: check["status"] for check in json.loads(found[found.index("{") :])["checks"]}
+    assert (checks["database.shape"], checks["roots.given"]) == ("ok", "ok")
+    assert "total: 0 B in 0 rows and 0 objects" in here.airflow("xcom", "du")
     wrong = subprocess.run(
         [str(here.folder / "bin" / "airflow"), "xcom", "ls", "--limits", "5"],
         cwd=here.home,

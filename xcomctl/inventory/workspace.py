@@ -14,9 +14,9 @@ from xcomctl.units import format_size
 if TYPE_CHECKING:
     import duckdb
 
-_MANY = 500_000
+# Bytes of an object or a row, measured at 10 million of each: in the database, and to find it again.
+_RECORD = 500
 _BESIDES = 1
-"""Bytes per object or row: measured at 10 million of each."""
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of <malloc.h>
 _LARGE = 128 << 10
@@ -50,6 +50,8 @@ class Workspace:
             "temp_directory": self._folder.name,
             "autoinstall_known_extensions": "false",
             "preserve_insertion_order": "false",
+            # Nobody else reads the file; the compression below is not in the first form of it.
+            "storage_compatibility_version": "latest",
         }
         if resources.threads is not None:
             settings["threads"] = resources.threads
@@ -66,14 +68,15 @@ class Workspace:
             raise
 
     def grown(self, records: int) -> None:
-        """Be told of that many more records: of very many the database is to be smaller, and takes longer to write.
+        """Be told of that many more records: what does not fit into memory is compressed, which takes longer.
 
-        What it needs to find them again is not in its own count: it is taken off its limit.
+        What the database needs to find them again is not in its own count: it is taken off its limit.
         """
+        step = self._resources.memory // _RECORD
         before, self._records = self._records, self._records + records
-        if before < _MANY <= self._records:
-            self.connection.execute("SET force_compression = 'auto'")
-        if before // _MANY < self._records // _MANY:
+        if before < step <= self._records:
+            self.connection.execute("SET force_compression = 'dict_fsst'")
+        if before // step < self._records // step:
             limit = max(self._resources.memory - _BESIDES * self._records, self._resources.memory // 2)
             self.connection.execute(f"SET memory_limit = '{limit}B'")
 

@@ -110,7 +110,8 @@ def _publish(inventory: Inventory, path: Path, mark: Mark, database: str, choice
     place = str(path).replace("'", "''")
     try:
         inventory.run("SET force_compression = 'auto'")
-        inventory.run(f"ATTACH '{place}' AS kept")
+        # As any DuckDB since 1.2 reads it.
+        inventory.run(f"ATTACH '{place}' AS kept (STORAGE_VERSION 'v1.2.0')")
         for table, columns in TABLES.items():
             declared = ", ".join(f"{column.name} {column.type}" for column in columns)
             inventory.run(f"CREATE TABLE kept.{table} ({declared})")
