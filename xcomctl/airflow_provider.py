@@ -7,6 +7,7 @@ imported before `airflow xcom` itself is typed. It is the one module that may im
 from __future__ import annotations
 
 import argparse
+import logging
 from typing import Any
 
 _NAME = "xcomctl"
@@ -48,4 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Run what follows `airflow xcom`, and exit as `xcomctl` does."""
     from xcomctl.cli.app import main
 
+    # Airflow prints what libraries log, boto3's remark where it found credentials for one, between our JSON on stdout.
+    logging.disable()
     main(list(arguments.words), program="airflow xcom")
