@@ -40,7 +40,7 @@ def cases(setting: Setting) -> Iterator[Case]:
 
 
 def _fill(setting: Setting, env: Mapping[str, str], keys: Sequence[str]) -> None:
-    """Write a byte below each key, by s5cmd: in Python the writing alone would take a quarter of an hour."""
+    """Write a byte below each key, by s5cmd: in Python it would take twice as long."""
     if setting.peers is None:
         raise SystemExit("error: seaweedfs is filled by s5cmd; leave out --no-peers")
     with TemporaryDirectory() as folder:
