@@ -46,7 +46,6 @@ class BinaryTuples:
         Empty if the messages hold none. Raises SourceError for what is no record of this form, and for a time that is
         infinite.
         """
-
         records = self._records(messages)
         if not records:
             return {}
