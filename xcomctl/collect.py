@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xcomctl import __version__
@@ -15,7 +14,7 @@ from xcomctl.guards import DEFAULT_MAX_SHARE, judge, note_left_behind
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.candidates import confirm_candidates
-from xcomctl.inventory.classify import classify, count, totals
+from xcomctl.inventory.classify import classify, totals
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.matches import require_dags, require_matches
 from xcomctl.inventory.resources import Resources
@@ -24,7 +23,8 @@ from xcomctl.mark import DEFAULT_MIN_AGE, Mark, fill
 from xcomctl.metadata.interface import Source
 from xcomctl.models import Root
 from xcomctl.owner import Owner, read_owner
-from xcomctl.plan import ACTION_KINDS, Basis, ListingBasis, Plan, action_schema
+from xcomctl.plan import Basis, ListingBasis, Plan
+from xcomctl.plan_actions import Actions
 from xcomctl.policy import Policy
 from xcomctl.shards import Shard
 from xcomctl.share import Share
@@ -126,18 +126,21 @@ def plan_collection(
         classify(inventory, scope.policy, now=mark.database_at, cutoff=mark.cutoff)
         if listing is not None and store is not None:
             confirm_candidates(inventory, store, orphans=scope.orphans, cutoff=mark.cutoff, report=report)
-        actions = planned_actions(inventory, orphans=scope.orphans)
+        actions = Actions(None if resources is None else resources.tmp)
+        planned = [planned_actions(inventory, orphans=scope.orphans)]
         if store is not None and mark.store_at is not None:
-            trash = trash_actions(
-                inventory,
-                store,
-                keep=scope.trash_keep,
-                now=mark.store_at,
-                listed_before=listing is not None,
+            planned.append(
+                trash_actions(
+                    inventory,
+                    store,
+                    keep=scope.trash_keep,
+                    now=mark.store_at,
+                    listed_before=listing is not None,
+                )
             )
-            actions = in_order(actions, trash)
+        for batches in planned:
+            actions.add(batches if share is None else share.own(inventory, batches))
         if share is not None:
-            actions = share.own(inventory, actions)
             share.settle(inventory)
         confirm_dangling(
             inventory,
@@ -167,7 +170,8 @@ def plan_collection(
             owners=owners,
             rows_left_behind=left_behind,
             # What is purged from the trash goes for want of a reference, too.
-            deletes_orphans=(scope.orphans and counted.objects_orphaned > 0) or _purges(actions),
+            deletes_orphans=(scope.orphans and counted.objects_orphaned > 0)
+            or actions.counts["purge_object"] > 0,
             max_share=scope.max_share,
             accepted=accepted,
         )
@@ -175,7 +179,7 @@ def plan_collection(
             created_at=now,
             scope=scope.document(),
             basis=basis,
-            totals=asdict(replace(counted, bytes_reclaimed=reclaimed(inventory, actions))) | weights,
+            totals=asdict(replace(counted, bytes_reclaimed=actions.size("delete_object"))) | weights,
             guards=guards,
             actions=actions,
         )
@@ -210,36 +214,11 @@ def basis_of(
     )
 
 
-def planned_actions(inventory: Inventory, *, orphans: bool) -> pa.Table:
-    """What a classified inventory lets go, as the actions of a plan."""
-    query = resources.files("xcomctl.inventory").joinpath("actions.sql").read_text(encoding="utf-8")
-    found = inventory.sql.sql(query, params={"orphans": orphans}).to_arrow_table()
-    schema = action_schema()
-    return found.select(schema.names).cast(schema)
-
-
-def in_order(*tables: pa.Table) -> pa.Table:
-    """The actions of all tables, those of each kind together, in the order in which they are done."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    together = pa.concat_tables(tables)
-    parts = [together.filter(pc.equal(together["action"], kind)) for kind in ACTION_KINDS]
-    return pa.concat_tables(parts)
-
-
-def _purges(actions: pa.Table) -> bool:
-    import pyarrow.compute as pc
-
-    return bool(pc.any(pc.equal(actions["action"], "purge_object")).as_py())
-
-
-def reclaimed(inventory: Inventory, actions: pa.Table) -> int:
-    """Bytes of the objects that leave their place."""
-    inventory.sql.register("actions", actions)
-    size = count(inventory, "SELECT sum(size) FROM actions WHERE action = 'delete_object'")
-    inventory.sql.unregister("actions")
-    return size
+def planned_actions(inventory: Inventory, *, orphans: bool) -> Iterator[pa.RecordBatch]:
+    """What a classified inventory lets go, as batches of `plan_actions.action_schema`."""
+    inventory.run_script("actions.sql", {"orphans": orphans})
+    yield from inventory.batches("FROM row_actions ORDER BY place")
+    yield from inventory.batches("FROM object_actions ORDER BY bucket, object_key")
 
 
 def propose_roots(source: Source, dialects: Dialects) -> Counter[str]:

@@ -8,60 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any
 
 from xcomctl.metadata.interface import RowTarget
+from xcomctl.plan_actions import PUBLIC_COLUMNS, ActionKind, Actions
 from xcomctl.units import format_time
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SCHEMA = "xcomctl.plan/1"
 
-ActionKind = Literal["restore_object", "delete_row", "delete_object", "purge_object"]
-"""In the order in which they are done: what is needed comes back first, what is of no use to anybody goes last."""
-
-ACTION_KINDS: tuple[ActionKind, ...] = get_args(ActionKind)
-
-PUBLIC_COLUMNS = ("action", "uri", "dag_id", "run_id", "task_id", "map_index", "key", "size", "reason")
-"""What a plan tells of each action; the other columns of `Plan.actions` are what applying it needs."""
-
 _ROWS_AT_A_TIME = 1000
-
-
-def action_schema() -> pa.Schema:
-    """Columns of `Plan.actions`. Times are UTC without zone, microseconds."""
-    import pyarrow as pa
-
-    text, time = pa.string(), pa.timestamp("us")
-    return pa.schema(
-        [
-            ("action", text),
-            ("uri", text),
-            ("dag_id", text),
-            ("run_id", text),
-            ("task_id", text),
-            ("map_index", pa.int64()),
-            ("key", text),
-            ("size", pa.int64()),
-            ("reason", text),
-            # Of a row:
-            ("source_table", text),
-            ("row_key", text),
-            ("written_at", time),
-            ("digest", text),
-            # Of an object:
-            ("bucket", text),
-            ("object_key", text),
-            ("etag", text),
-            ("last_modified", time),
-            ("reusable", pa.bool_()),  # a writer may put this very key again
-            # Of an object in the trash, whose own key is `object_key`; etag and time are those of what is there:
-            ("trash_key", text),  # the key of the copy, or of the ledger that tells the version
-            ("version_id", text),  # where the bucket keeps versions: the one that was hidden ...
-            ("marker_id", text),  # ... and the delete marker that hides it
-        ]
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,69 +105,50 @@ def _time_of(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a collection or a removal would do.
-
-    `actions` is an Arrow table of `action_schema()`, in the order of `ACTION_KINDS`.
-    """
+    """What a collection or a removal would do."""
 
     created_at: datetime
     scope: dict[str, Any]
     basis: Basis
     totals: dict[str, int]
     guards: tuple[Guard, ...]
-    actions: pa.Table
+    actions: Actions
     plan_id: str = field(init=False)
     """Digest of scope, basis and actions: two plans with the same id do the same."""
 
     def __post_init__(self) -> None:
         head = [self.scope, self.basis.document(), self.created_at.isoformat()]
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        for line in self.lines():
-            digest.update(line)
+        digest.update(self.actions.digest())
         object.__setattr__(self, "plan_id", digest.hexdigest()[:16])
 
     def lines(self) -> Iterator[bytes]:
         """The actions with all their columns, a line of JSON each, streamed."""
-        for batch in self.actions.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            for record in batch.to_pylist():
-                yield json.dumps(record, default=datetime.isoformat).encode() + b"\n"
+        for record in self.actions.records():
+            yield json.dumps(record, default=datetime.isoformat).encode() + b"\n"
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The actions as public records, streamed."""
-        for batch in self.actions.select(PUBLIC_COLUMNS).to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            yield from batch.to_pylist()
+        return self.actions.records(columns=PUBLIC_COLUMNS)
 
     def samples(self, action: ActionKind, most: int) -> list[dict[str, Any]]:
         """The first few actions of one kind as public records."""
-        return list(islice((record for record in self.records() if record["action"] == action), most))
+        return list(islice(self.actions.records(action, columns=PUBLIC_COLUMNS), most))
 
     def action_counts(self) -> dict[ActionKind, int]:
         """How many actions there are of each kind."""
-        import pyarrow.compute as pc
-
-        counts: dict[ActionKind, int] = dict.fromkeys(ACTION_KINDS, 0)
-        for entry in pc.value_counts(self.actions["action"]).to_pylist():
-            counts[entry["values"]] = entry["counts"]
-        return counts
+        return self.actions.counts
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return bool(self.actions.num_rows == 0)
+        return len(self.actions) == 0
 
     def batches(self, action: ActionKind, size: int) -> Iterator[list[dict[str, Any]]]:
         """The actions of one kind with all their columns, at most `size` at a time."""
-        pending: list[dict[str, Any]] = []
-        for batch in self.actions.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            for record in batch.to_pylist():
-                if record["action"] != action:
-                    continue
-                pending.append(record)
-                if len(pending) == size:
-                    yield pending
-                    pending = []
-        if pending:
-            yield pending
+        records = self.actions.records(action)
+        while batch := list(islice(records, size)):
+            yield batch
 
     def row_targets(self) -> Iterator[RowTarget]:
         """The rows that go, as a source takes them."""

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcomctl.errors import RefusedError, UsageError
-from xcomctl.plan import ACTION_KINDS, Basis, Guard, Plan, action_schema
+from xcomctl.plan import Basis, Guard, Plan
+from xcomctl.plan_actions import ACTION_KINDS, Actions, action_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +87,7 @@ def _lines(plan: Plan) -> Iterator[bytes]:
         "schema": SCHEMA,
         "created_at": plan.created_at.isoformat(),
         "guards": [asdict(guard) for guard in plan.guards],
-        "actions": plan.actions.num_rows,
+        "actions": len(plan.actions),
     }
     line = json.dumps(head).encode() + b"\n"
     digest = hashlib.sha256(line)
@@ -94,15 +95,13 @@ def _lines(plan: Plan) -> Iterator[bytes]:
     for line in plan.lines():
         digest.update(line)
         yield line
-    yield json.dumps({"actions": plan.actions.num_rows, "sha256": digest.hexdigest()}).encode() + b"\n"
+    yield json.dumps({"actions": len(plan.actions), "sha256": digest.hexdigest()}).encode() + b"\n"
 
 
 def _read(packed: gzip.GzipFile, path: Path) -> Plan:
-    import pyarrow as pa
-
     line, head = _head(packed, path)
     digest = hashlib.sha256(line)
-    batches: list[pa.RecordBatch] = []
+    actions = Actions()
     try:
         left = int(head["actions"])
         while left > 0:
@@ -110,13 +109,13 @@ def _read(packed: gzip.GzipFile, path: Path) -> Plan:
             left -= len(lines)
             for line in lines:
                 digest.update(line)
-            batches.append(_batch(lines))
+            actions.add([_batch(lines)])
         foot = json.loads(packed.readline(_LONGEST_LINE))
         if foot != {"actions": head["actions"], "sha256": digest.hexdigest()}:
             raise _damaged(path, "its checksum does not fit")
         if packed.read(1):
             raise _damaged(path, "something follows its end")
-        plan = _plan(head, pa.Table.from_batches(batches, schema=action_schema()))
+        plan = _plan(head, actions)
     except _NO_SUCH_SHAPE as error:
         raise _damaged(path, "its lines are not those of a plan") from error
     if plan.plan_id != head["plan_id"]:
@@ -157,7 +156,7 @@ def _batch(lines: list[bytes]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(records, schema=schema)
 
 
-def _plan(head: dict[str, Any], actions: pa.Table) -> Plan:
+def _plan(head: dict[str, Any], actions: Actions) -> Plan:
     return Plan(
         created_at=datetime.fromisoformat(head["created_at"]),
         scope=dict(head["scope"]),

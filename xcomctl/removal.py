@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from xcomctl.collect import DEFAULT_TRASH_KEEP, basis_of, planned_actions, read_owners, reclaimed
+from xcomctl.collect import DEFAULT_TRASH_KEEP, basis_of, planned_actions, read_owners
 from xcomctl.dialects.interface import UNCLAIMABLE, Dialects
 from xcomctl.errors import RefusedError, StoreError, UsageError
 from xcomctl.guards import judge_surroundings
@@ -20,6 +20,7 @@ from xcomctl.mark import DEFAULT_MIN_AGE, Mark
 from xcomctl.metadata.interface import Source
 from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress, Root, Row, digest_of
 from xcomctl.plan import Plan
+from xcomctl.plan_actions import Actions
 from xcomctl.stores.interface import ObjectInfo, Store, StoreErrorInfo
 from xcomctl.units import exact_duration
 
@@ -91,7 +92,8 @@ def plan_removal(
         )
         if not removal.active_runs:
             _require_finished(inventory)
-        actions = planned_actions(inventory, orphans=False)
+        actions = Actions(None if resources is None else resources.tmp)
+        actions.add(planned_actions(inventory, orphans=False))
         basis = basis_of(source, mark, endpoint=endpoint)
         guards = judge_surroundings(
             database=basis.database,
@@ -104,7 +106,7 @@ def plan_removal(
             created_at=now,
             scope=removal.document(),
             basis=basis,
-            totals={**_totals(inventory), "bytes_reclaimed": reclaimed(inventory, actions)},
+            totals={**_totals(inventory), "bytes_reclaimed": actions.size("delete_object")},
             guards=guards,
             actions=actions,
         )

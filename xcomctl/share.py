@@ -8,7 +8,7 @@ What was borrowed is given back when everything is judged, and is nobody's findi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -134,17 +134,14 @@ class Share:
         """Give back what was borrowed: rows, and the states of objects. To be called when everything is judged."""
         inventory.run_script("settle_share.sql", {"nameless": self.shard.takes_nameless})
 
-    def own(self, inventory: Inventory, actions: pa.Table) -> pa.Table:
-        """Those of `actions` (`plan.action_schema`) that are of this share."""
+    def own(self, inventory: Inventory, actions: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Those of `actions` (`plan_actions.action_schema`) that are of this share."""
         import pyarrow as pa
 
-        return pa.Table.from_batches(
-            [
-                batch.filter(pa.array([self._does(inventory, one) for one in batch.to_pylist()], pa.bool_()))
-                for batch in actions.to_batches(max_chunksize=_AT_A_TIME)
-            ],
-            actions.schema,
-        )
+        for batch in actions:
+            yield batch.filter(
+                pa.array([self._does(inventory, one) for one in batch.to_pylist()], pa.bool_())
+            )
 
     def _does(self, inventory: Inventory, action: dict[str, Any]) -> bool:
         if action["action"] != "delete_row":

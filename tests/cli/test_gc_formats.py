@@ -14,7 +14,7 @@ from tests.services.command import Command
 from tests.services.deployment import AT_ONCE, Deployment
 from tests.services.worlds import World
 from xcomctl.guards import GUARD_IDS
-from xcomctl.plan import PUBLIC_COLUMNS
+from xcomctl.plan_actions import PUBLIC_COLUMNS
 
 TOTALS = [
     "rows_scanned",

@@ -119,7 +119,7 @@ def planned(
     """What a plan does, and its totals."""
     plan = here.plan(policy, trash_keep=keep, shard=shard)
     names = ("action", "uri", "dag_id", "run_id", "task_id", "size", "row_key", "trash_key")
-    actions = Counter(tuple(one[name] for name in names) for one in plan.actions.to_pylist())
+    actions = Counter(tuple(one[name] for name in names) for one in plan.actions.records())
     return actions, Counter(plan.totals)
 
 

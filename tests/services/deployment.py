@@ -254,8 +254,7 @@ class Deployment:
 
 def doomed(plan: Plan) -> set[str]:
     """Keys of the objects that leave their place by a plan."""
-    actions = plan.actions.select(["action", "object_key"]).to_pylist()
-    return {action["object_key"] for action in actions if action["action"] == "delete_object"}
+    return {action["object_key"] for action in plan.actions.records("delete_object")}
 
 
 def two_runs(here: Deployment, **old: Any) -> tuple[str, str]:

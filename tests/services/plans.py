@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from xcomctl import __version__
-from xcomctl.plan import Basis, Guard, Plan, action_schema
+from xcomctl.plan import Basis, Guard, Plan
+from xcomctl.plan_actions import Actions, action_schema
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=timezone.utc)
 
@@ -27,13 +28,15 @@ def plan_of(*records: dict[str, Any], guards: tuple[Guard, ...] = ()) -> Plan:
     """A plan with these actions; what they do not say is NULL."""
     schema = action_schema()
     whole = [{**dict.fromkeys(schema.names), **record} for record in records]
+    actions = Actions()
+    actions.add([pa.RecordBatch.from_pylist(whole, schema=schema)])
     return Plan(
         created_at=AT,
         scope={"dag": None, "roots": []},
         basis=BASIS,
         totals={"rows_scanned": 3},
         guards=guards,
-        actions=pa.Table.from_pylist(whole, schema=schema),
+        actions=actions,
     )
 
 

@@ -6,7 +6,7 @@ listed and still has no row in a later snapshot is unreferenced, and not merely 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import resources as files
 from types import TracebackType
@@ -101,6 +101,11 @@ class Inventory:
         text = files.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")
         for statement in self.sql.extract_statements(text):
             self.sql.execute(statement, parameters if statement.named_parameters else None).fetchall()
+
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        """What a query gives, as it comes: to be taken before anything else is asked."""
+        # With parameters all of the result would be in memory.
+        yield from self.sql.sql(query).to_arrow_reader(_BATCH)
 
     def add_objects(self, root: Root, batches: Iterable[pa.RecordBatch]) -> None:
         """Add a listing of everything below `root` (batches of `stores.interface.object_schema`)."""
@@ -240,6 +245,8 @@ class Inventory:
         if batch is not None:
             self.sql.execute(statement, parameters).fetchall()
 
+
+_BATCH = 10_000
 
 _MENTIONED_KEYS = """
     INSERT INTO links

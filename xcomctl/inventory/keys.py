@@ -31,18 +31,6 @@ class KeySql:
 
     def create(self) -> tuple[str, str]:
         """Make the table `listed_objects`, and the view `objects` of it."""
-        patterns = self._patterns
-        unique = _choice([_group(pattern, "unique") for pattern in patterns])
-        coordinates = {
-            name: _choice([_group(pattern, group) for pattern in patterns])
-            for name, group in (
-                ("dag_id", "dag_id"),
-                ("run_id", "run_id"),
-                ("task_id", "task_id"),
-                ("xcom_key", "key"),
-            )
-        }
-        map_index = _choice([_group(pattern, "map_index") for pattern in patterns])
         table = """
             CREATE TABLE listed_objects (
                 object_id BIGINT NOT NULL,
@@ -63,14 +51,14 @@ class KeySql:
             CREATE VIEW objects AS
             SELECT
                 object_id, bucket, key, size, etag, last_modified,
-                {_choice([literal(pattern.dialect) for pattern in patterns])} AS dialect,
-                lower(nullif(regexp_extract({unique}, {literal(UUID_PATTERN)}), '')) AS uuid,
+                {_choice([literal(pattern.dialect) for pattern in self._patterns])} AS dialect,
+                lower(nullif(regexp_extract({self._part("unique")}, {literal(UUID_PATTERN)}), '')) AS uuid,
                 tail,
                 substr(key, prefix_length + 1) AS relative_key,  -- the key below its root
-                {coordinates["dag_id"]} AS dag_id, {coordinates["run_id"]} AS run_id, {coordinates["task_id"]} AS task_id,
-                TRY_CAST({map_index} AS INTEGER) AS map_index, {coordinates["xcom_key"]} AS xcom_key,
+                {self._part("dag_id")} AS dag_id, {self._part("run_id")} AS run_id, {self._part("task_id")} AS task_id,
+                TRY_CAST({self._part("map_index")} AS INTEGER) AS map_index, {self._part("key")} AS xcom_key,
                 claim, key_hash, uuid_hash
-            FROM listed_objects
+            FROM (SELECT *, {self._parts()} AS parts FROM listed_objects)
         """
         return table, view
 
@@ -118,13 +106,30 @@ class KeySql:
         ]
         return f"coalesce(claim IN ({', '.join(numbers)}), false)" if numbers else "false"
 
+    def _parts(self) -> str:
+        """All groups of the pattern that claimed the key, by number: to look for each on its own takes as often as long."""
+        groups = [re.compile(pattern.pattern).groups for pattern in self._patterns]
+        most = max(groups, default=0)
+        names = ", ".join(literal(f"g{number}") for number in range(1, most + 1))
+        # Each claim gives the same groups: those that its pattern has not are empty.
+        return _choice(
+            [
+                f"regexp_extract(key, {literal(pattern.pattern + '()' * (most - number))}, [{names}])"
+                for pattern, number in zip(self._patterns, groups, strict=True)
+            ]
+        )
+
+    def _part(self, group: str) -> str:
+        """One named group of the pattern that claimed the key, NULL where the pattern has no such group."""
+        return _choice([_group(pattern, group) for pattern in self._patterns])
+
     def _is_uuid(self, pattern: KeyPattern) -> bool:
         return f"(?P<unique>{_DASHED_UUID})" in pattern.pattern
 
     def _unique(self, pattern: KeyPattern) -> str:
         group = "(?P<unique>"
         if pattern.dialect not in self._bounded or group not in pattern.pattern:
-            return _group(pattern, "unique")
+            return _extracted(pattern.pattern, "unique") if group in pattern.pattern else "NULL"
         found = uuid_of_last_segment(pattern.pattern, "key")
         if found is not None:
             return found
@@ -154,15 +159,16 @@ def literal(text: str) -> str:
 
 
 def _group(pattern: KeyPattern, group: str) -> str:
-    """One named group of the pattern that claimed the key, NULL where the pattern has no such group."""
-    if group not in re.compile(pattern.pattern).groupindex:
+    number = re.compile(pattern.pattern).groupindex.get(group)
+    if number is None:
         return "NULL"
-    extracted = _extracted(pattern.pattern, group)
+    part = f"nullif(parts.g{number}, '')"
     if not pattern.quoted or group == "unique":
-        return extracted
+        return part
     # `~` is never quoted: where it is, the component is absent or was cut, and names nothing. A sequence that is no
     # UTF-8 once decoded stays as it is written.
-    return f"CASE WHEN NOT contains({extracted}, '%7E') THEN coalesce(TRY(url_decode({extracted})), {extracted}) END"
+    decoded = f"CASE WHEN NOT contains({part}, '%7E') THEN coalesce(TRY(url_decode({part})), {part}) END"
+    return f"CASE WHEN contains({part}, '%') THEN {decoded} ELSE {part} END"
 
 
 def _extracted(pattern: str, group: str) -> str:

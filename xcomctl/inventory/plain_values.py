@@ -67,9 +67,14 @@ _DIGESTS = " ".join(
     for number, (before, after) in enumerate(zip(_OPENINGS, _CLOSINGS, strict=True))
 )
 
+_BUCKET = "split_part(split_part(reference, '/', 3), '@', -1)"
+_KEY = "substr(reference, strpos(substr(reference, 7), '/') + 7)"
+"""The first slash behind the scheme's ends the bucket."""
+
 CREATE_ROWS_VIEW = f"""
     CREATE VIEW rows AS
     SELECT * EXCLUDE (reading, layers, under_root, key_hash, uuid_hash, tail, other_digest, careful),
+           's3://' || {_BUCKET} || '/' || {_KEY} AS plain_uri,
            CASE layers {_DIGESTS} ELSE other_digest END AS digest
     FROM read_rows
 """
@@ -86,10 +91,7 @@ def plain_refs(shortcuts: Shortcuts) -> str:
         CREATE VIEW plain_refs AS
         SELECT row_id, 0 AS reference_no, {f"CASE reading {dialects} END" if dialects else "NULL::VARCHAR"} AS dialect,
                'exact' AS confidence, reference AS text,
-               split_part(split_part(reference, '/', 3), '@', -1) AS bucket,
-               -- The first slash behind the scheme's ends the bucket.
-               substr(reference, strpos(substr(reference, 7), '/') + 7) AS key,
-               under_root
+               {_BUCKET} AS bucket, {_KEY} AS key, under_root
         FROM read_rows WHERE reference IS NOT NULL
     """
 

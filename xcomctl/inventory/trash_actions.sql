@@ -1,5 +1,7 @@
--- What comes back from the trash, and what goes for good. Parameters: $purge_before (by the store's clock), $now.
+-- What comes back from the trash, and what goes for good, as actions of a plan. Parameters: $purge_before (by the
+-- store's clock), $now.
 
+CREATE OR REPLACE TABLE trash_actions AS
 WITH referenced AS (
     SELECT d.bucket, d.original_key, min(r.row_id) AS row_id
     FROM discarded d
@@ -31,5 +33,4 @@ SELECT
     NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest,
     bucket, original_key AS object_key, etag, discarded_at AS last_modified, NULL::BOOLEAN AS reusable,
     trash_key, version_id, marker_id
-FROM judged WHERE action IS NOT NULL
-ORDER BY action DESC, bucket, original_key, discarded_at
+FROM judged WHERE action IS NOT NULL;

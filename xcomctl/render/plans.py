@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from xcomctl.apply import Outcome
     from xcomctl.fsck import Check
-    from xcomctl.plan import ActionKind, Plan
+    from xcomctl.plan import Plan
+    from xcomctl.plan_actions import ActionKind
 
 SAMPLES = 5
 """How many findings or actions of each kind are shown; the machine formats give all."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.candidates import find_occupied
 from xcomctl.models import ObjectAddress
-from xcomctl.plan import action_schema
 from xcomctl.stores.interface import Store
 from xcomctl.trash.entries import Discarded, HiddenVersion
 from xcomctl.trash.ledger import read_ledger
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 def trash_actions(
     inventory: Inventory, store: Store, *, keep: timedelta, now: datetime, listed_before: bool = False
-) -> pa.Table:
-    """Actions `restore_object` and `purge_object` of a classified inventory, as a table of `action_schema`.
+) -> Iterator[pa.RecordBatch]:
+    """Actions `restore_object` and `purge_object` of a classified inventory, as batches of `plan_actions.action_schema`.
 
     `now` is by the store's clock. With `listed_before` the objects are those of a stored listing, apart from what is in
     the trash. Raises StoreError, UnreadableError.
@@ -31,11 +29,9 @@ def trash_actions(
     load_discarded(inventory, store)
     if listed_before:
         find_occupied(inventory, store)
-    query = resources.files("xcomctl.inventory").joinpath("trash_actions.sql").read_text(encoding="utf-8")
     at = now.replace(tzinfo=None)
-    found = inventory.sql.sql(query, params={"purge_before": at - keep, "now": at}).to_arrow_table()
-    schema = action_schema()
-    return found.select(schema.names).cast(schema)
+    inventory.run_script("trash_actions.sql", {"purge_before": at - keep, "now": at})
+    yield from inventory.batches("FROM trash_actions ORDER BY bucket, object_key, last_modified")
 
 
 def load_discarded(inventory: Inventory, store: Store) -> None:
