@@ -49,6 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Run what follows `airflow xcom`, and exit as `xcomctl` does."""
     from xcomctl.cli.app import main
 
-    # Airflow prints what libraries log, boto3's remark where it found credentials for one, between our JSON on stdout.
+    # Airflow prints what libraries log, botocore's remark where it found credentials for one, between our JSON on stdout.
     logging.disable()
     main(list(arguments.words), program="airflow xcom")

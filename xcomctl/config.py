@@ -108,7 +108,7 @@ class Configuration:
         return Setting(_roots(named.value, named.origin), named.origin)
 
     def endpoint_url(self) -> Setting[str | None]:
-        """S3 endpoint; None leaves it to boto3 (its configuration and `AWS_ENDPOINT_URL`)."""
+        """S3 endpoint; None leaves it to botocore (its configuration and `AWS_ENDPOINT_URL`)."""
         setting = self._of_store("endpoint_url")
         if setting.value is not None and not re.match(r"https?://[^/\s]", setting.value):
             raise UsageError(
@@ -118,11 +118,11 @@ class Configuration:
         return setting
 
     def region(self) -> Setting[str | None]:
-        """AWS region; None leaves it to boto3."""
+        """AWS region; None leaves it to botocore."""
         return self._of_store("region")
 
     def aws_profile(self) -> Setting[str | None]:
-        """Profile of the AWS configuration; None leaves it to boto3."""
+        """Profile of the AWS configuration; None leaves it to botocore."""
         return self._optional("aws_profile")
 
     def airflow_backend(self) -> Setting[str | None]:

@@ -40,7 +40,7 @@ class Session:
 
     @cached_property
     def store(self) -> TransferStore:
-        """The object store. Asking for it imports boto3."""
+        """The object store. Asking for it imports botocore."""
         from xcomctl.stores.s3 import S3Settings, S3Store
 
         return S3Store(
@@ -99,7 +99,7 @@ class Session:
 
     @property
     def endpoint(self) -> str | None:
-        """S3 endpoint as plans name it; None where boto3 is left to find it."""
+        """S3 endpoint as plans name it; None where botocore is left to find it."""
         endpoint = self.configuration.endpoint_url().value
         return None if endpoint is None else mask_url(endpoint)
 

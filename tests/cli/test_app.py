@@ -51,7 +51,7 @@ VERBS = (
         "config show",
     ),
 )
-HEAVY = frozenset({"pandas", "pyarrow", "duckdb", "boto3", "sqlalchemy", "numpy"})
+HEAVY = frozenset({"pandas", "pyarrow", "duckdb", "boto3", "botocore", "sqlalchemy", "numpy"})
 
 Worlds = Callable[..., World]
 
@@ -233,12 +233,12 @@ def test_help_loads_nothing_heavy(xcomctl: Command, words: str) -> None:
 
 
 def test_ls_loads_what_it_asks(xcomctl: Command, world: Worlds) -> None:
-    """The database's driver; boto3 only where the size of an object is asked for."""
+    """The database's driver; botocore only where the size of an object is asked for."""
     inline = ("ls", "--db", world("2.5.0-default-sqlite").db_url)
     objects = ("ls", "--db", world("3.3.2-commonio-sqlite").db_url)
     assert loaded(xcomctl, *inline) == {"sqlalchemy"}
     assert loaded(xcomctl, *objects, "--no-stat") == {"sqlalchemy"}
-    assert loaded(xcomctl, *objects) == {"sqlalchemy", "boto3"}
+    assert loaded(xcomctl, *objects) == {"sqlalchemy", "botocore"}
 
 
 def test_encodings_without_a_character_do_not_end_the_output(xcomctl: Command, tmp_path: Path) -> None:

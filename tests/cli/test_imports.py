@@ -18,7 +18,7 @@ def test_show_of_an_object_loads_neither_database_nor_frames(xcomctl: Command, w
     """An `s3://` URI of JSON needs the client of the store, and nothing to read a database or a DataFrame with."""
     here = world("3.3.2-commonio-sqlite")
     uri = next(f"s3://{here.bucket}/{key}" for key in here.keys if "/upstream_ok/" in key)
-    assert loaded(xcomctl, "show", uri) == {"boto3"}
+    assert loaded(xcomctl, "show", uri) == {"botocore"}
 
 
 def test_show_of_a_value_in_its_row_loads_no_store(xcomctl: Command, world: Worlds) -> None:

@@ -95,7 +95,7 @@ def ls(
         min_size=None if min_size is None else parse_size(min_size),
     )
     with connection.open() as session:
-        # The store is made when the first object is asked for: a listing without references needs no boto3.
+        # The store is made when the first object is asked for: a listing without references needs no botocore.
         stat_many = None if no_stat else lambda addresses: session.store.stat_many(addresses)
         listing = Listing(session.source, session.dialects, session.roots, query, stat_many)
         voice.detail(f"database: {session.source.info().label}")

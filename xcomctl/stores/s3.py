@@ -1,4 +1,7 @@
-"""The object store, on boto3: AWS S3 and what speaks its protocol. Credentials come from boto3's own chain."""
+"""The object store, on botocore: AWS S3 and what speaks its protocol. Credentials come from its own chain, as boto3's do.
+
+What boto3 adds to it is not needed here, and takes a fifth of a second to start.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-import boto3
+import botocore
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -61,13 +65,13 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     max_pool_connections=THREADS,
     # Botocore puts its own user agent together anew for each request: a tenth of what a HEAD takes.
-    user_agent=f"xcomctl/{__version__} Boto3/{boto3.__version__}",
+    user_agent=f"xcomctl/{__version__} Botocore/{botocore.__version__}",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """Which store: None leaves a setting to boto3's own chain (environment, `~/.aws`, instance metadata)."""
+    """Which store: None leaves a setting to botocore's own chain (environment, `~/.aws`, instance metadata)."""
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -80,7 +84,7 @@ class S3Store:
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
         self._lock = Lock()
-        self._session: boto3.session.Session | None = None
+        self._session: botocore.session.Session | None = None
         self._connected: S3Client | None = None
         self._listing: S3Client | None = None
         self._known_buckets: set[str] = set()
@@ -319,10 +323,11 @@ class S3Store:
         settings = self._settings
         try:
             if self._session is None:
-                self._session = boto3.session.Session(
-                    profile_name=settings.profile, region_name=settings.region
-                )
-            return self._session.client("s3", endpoint_url=settings.endpoint_url, config=_CONFIG)
+                self._session = botocore.session.Session(profile=settings.profile)
+            client = self._session.create_client(
+                "s3", region_name=settings.region, endpoint_url=settings.endpoint_url, config=_CONFIG
+            )
+            return cast("S3Client", client)
         except (BotoCoreError, ValueError) as error:
             raise set_up_error(error, settings.endpoint_url) from error
 

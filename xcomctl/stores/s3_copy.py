@@ -67,7 +67,7 @@ class Copier:
         self._client = client
         self._head = head
         self._endpoint = endpoint
-        # Releases of boto3 and products that do not know this condition copy without; then the HEAD before must do.
+        # Releases of botocore and products that do not know this condition copy without; then the HEAD before must do.
         self._conditional = "IfNoneMatch" in parameters_of(client, "CopyObject")
 
     def copy(self, wanted: Copy) -> CopyOutcome:

@@ -67,7 +67,7 @@ def as_judged(wanted: ObjectInfo, found: ObjectInfo | StoreErrorInfo | None) -> 
 
 
 def add_content_md5(params: dict[str, Any], **_: object) -> None:
-    """Add the checksum that some products demand of a batch to the newer one that boto3 sends; a hook of botocore."""
+    """Add the checksum that some products demand of a batch to the newer one that botocore sends; a hook of it."""
     digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
     params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
 

@@ -1,4 +1,4 @@
-"""What boto3 and the store say when something goes wrong, in the words of our error tree."""
+"""What botocore and the store say when something goes wrong, in the words of our error tree."""
 
 from __future__ import annotations
 
@@ -112,18 +112,18 @@ def is_denied(error: boto.ClientError) -> bool:
 
 
 def was_repeated(error: boto.ClientError) -> bool:
-    """Whether boto3 asked more than once: an earlier request may have been carried out, and its answer lost."""
+    """Whether botocore asked more than once: an earlier request may have been carried out, and its answer lost."""
     return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
 
 
 def parameters_of(client: S3Client, operation: str) -> frozenset[str]:
-    """What this release of boto3 can send with an operation: older ones refuse parameters that they do not know."""
+    """What this release of botocore can send with an operation: older ones refuse parameters that they do not know."""
     return frozenset(client.meta.service_model.operation_model(operation).input_shape.members)  # type: ignore[union-attr]
 
 
 @contextmanager
 def translating(request: Request) -> Iterator[None]:
-    """Turn what boto3 raises inside the block into the error of our tree that says the same, with what to do about it.
+    """Turn what botocore raises inside the block into the error of our tree that says the same, with what to do about it.
 
     Raises NotFoundError for a missing object, UsageError for an impossible address, else StoreError.
     """
