@@ -24,6 +24,12 @@ from xcomctl.inventory.plain_values import (
     read_plain,
 )
 from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.whole_keys import (
+    FIND_WHOLE_KEYS,
+    KINDS_OF_WHOLE_KEYS,
+    REACHING_OVER_QUOTES,
+    mentioned_keys,
+)
 from xcomctl.inventory.workspace import Workspace
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, outermost
 from xcomctl.stores.interface import ObjectInfo, object_schema
@@ -147,17 +153,18 @@ class Inventory:
 
     def _read(self, batches: Iterable[pa.RecordBatch], *, only: str | None = None) -> None:
         new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
-        whole_keys = self._find_whole_keys()
+        kinds = self._find_whole_keys()
         unbounded = self._unbounded_uuids()
-        reader = CarefulReader(self._dialects, self.roots, whole_keys=whole_keys, unbounded=unbounded)
+        reader = CarefulReader(self._dialects, self.roots, keeps_texts=bool(kinds), unbounded=unbounded)
         # Such a uuid or key could reach over the edge of what a plain value quotes.
-        all_careful = bool(unbounded) or any(sign in key for _, key in whole_keys for sign in '"\\')
+        ((reaching,),) = self.run(REACHING_OVER_QUOTES)
+        all_careful = bool(unbounded) or reaching
         statement = read_plain(self._shortcuts, self.roots, all_careful=all_careful, only=only)
         documents = None if all_careful or not self._shortcuts.documents else read_documents(self._shortcuts)
 
         def add(table: pa.Table) -> None:
             table = with_text(table, self._next_row)
-            self._add_piece(table, statement, reader)
+            self._add_piece(table, statement, reader, kinds)
             if documents is not None:
                 self._over(documents, table)
             if only is not None:
@@ -186,7 +193,9 @@ class Inventory:
             raise
         self.run("COMMIT")
 
-    def _add_piece(self, table: pa.Table, read: str, reader: CarefulReader) -> None:
+    def _add_piece(
+        self, table: pa.Table, read: str, reader: CarefulReader, kinds: Sequence[tuple[bool, int]]
+    ) -> None:
         """Add `table`, one piece of the rows, with what their values say."""
         self._over(read, table)
         raw = table.column("raw")
@@ -194,8 +203,8 @@ class Inventory:
         found = self.run(
             "SELECT row_id FROM read_rows WHERE careful AND row_id >= $first ORDER BY row_id", new
         )
-        if reader.looks_for_keys:
-            self._over(_MENTIONED_KEYS, table, new)
+        if kinds:
+            self._over(mentioned_keys(kinds, _PLAIN_TEXTS), table, new)
         if not found:
             return
         reader.read((row_id, raw[row_id - self._next_row].as_py()) for (row_id,) in found)
@@ -203,26 +212,18 @@ class Inventory:
         self._over(
             "INSERT INTO careful_mentions SELECT row_id, hash(uuid), tail FROM batch", reader.mentions.take()
         )
-        self._over("INSERT INTO links SELECT row_id, object_id, false FROM batch", reader.links.take())
+        if kinds:
+            self._over(mentioned_keys(kinds, "FROM batch"), reader.texts.take())
         self._over(_NAMING_ROOT, reader.naming_root.take(), new)
 
     def contains(self, address: ObjectAddress) -> bool:
         """Whether the object lies under one of the roots."""
         return any(root.contains(address) for root in self.roots)
 
-    def _find_whole_keys(self) -> list[tuple[int, str]]:
-        """Fill `whole_keys` with the keys of objects whose layout has no uuid: only the key as a whole speaks for them."""
-        self.run(
-            """
-            CREATE OR REPLACE TABLE whole_keys AS
-            SELECT * FROM (
-                SELECT object_id, unnest(list_distinct([key, relative_key])) AS whole_key FROM objects
-                WHERE uuid_hash IS NULL AND (claim IS NOT NULL OR $all)
-            ) WHERE whole_key <> ''
-            """,
-            {"all": self._search_whole_keys},
-        )
-        return [(int(object_id), str(key)) for object_id, key in self.run("SELECT * FROM whole_keys")]
+    def _find_whole_keys(self) -> list[tuple[bool, int]]:
+        """Fill `whole_keys` with the keys of objects whose layout has no uuid; the kinds that there are."""
+        self.run(FIND_WHOLE_KEYS, {"all": self._search_whole_keys})
+        return [(bool(coreless), int(segments)) for coreless, segments in self.run(KINDS_OF_WHOLE_KEYS)]
 
     def _unbounded_uuids(self) -> list[int]:
         """Lengths of uuids (0 with dashes) whose key has more hex digits around them, as a layout of the user may have it.
@@ -248,11 +249,9 @@ class Inventory:
 
 _BATCH = 10_000
 
-_MENTIONED_KEYS = """
-    INSERT INTO links
-    SELECT b.row_id, k.object_id, false
-    FROM batch b JOIN whole_keys k ON contains(b.text, k.whole_key)
-    WHERE b.row_id NOT IN (SELECT row_id FROM read_rows WHERE careful AND row_id >= $first)
+_PLAIN_TEXTS = """
+    SELECT row_id, text FROM batch
+    WHERE row_id NOT IN (SELECT row_id FROM read_rows WHERE careful AND row_id >= $first)
 """
 
 _NAMING_ROOT = """

@@ -24,8 +24,8 @@ _DASHED_UUID = UUID_PATTERN.partition("|")[0]
 class CarefulReader:
     """Reads values, and keeps what they say until it is taken.
 
-    `whole_keys` are keys without a uuid, with the numbers of their objects. `unbounded` are the lengths of uuids, 0 for
-    those with dashes, that stand among other hexadecimal digits in a key: those are looked for at every position.
+    With `keeps_texts` also the texts themselves, in which keys are to be looked for. `unbounded` are the lengths of uuids,
+    0 for those with dashes, that stand among other hexadecimal digits in a key: those are looked for at every position.
     """
 
     def __init__(
@@ -33,21 +33,20 @@ class CarefulReader:
         dialects: Dialects,
         roots: Sequence[Root],
         *,
-        whole_keys: Sequence[tuple[int, str]],
+        keeps_texts: bool,
         unbounded: Sequence[int],
     ) -> None:
         self._dialects = dialects
         self._roots = roots
         self._places = [_place_pattern(root) for root in roots]
-        self._whole_keys = whole_keys
-        self.looks_for_keys = bool(whole_keys)
+        self._keeps_texts = keeps_texts
         uuids = [f"[0-9a-fA-F]{{{length}}}" if length else _DASHED_UUID for length in sorted(unbounded)]
         self._mentions = [_MENTION, *(re.compile(f"(?=({uuid})({_TAIL}))") for uuid in uuids)]
         self.references = Columns(
             "row_id", "reference_no", "dialect", "confidence", "text", "bucket", "key", "under_root"
         )
         self.mentions = Columns("row_id", "uuid", "tail")
-        self.links = Columns("row_id", "object_id")
+        self.texts = Columns("row_id", "text")
         self.naming_root = Columns("row_id")
         """Rows with a place below a root somewhere in their value."""
 
@@ -63,9 +62,8 @@ class CarefulReader:
             }
             for uuid, tail in sorted(mentions):
                 self.mentions.add(row_id, uuid, tail)
-            for object_id, key in self._whole_keys:
-                if key in text:
-                    self.links.add(row_id, object_id)
+            if self._keeps_texts:
+                self.texts.add(row_id, text)
 
     def _collect_references(self, row_id: int, raw: bytes | None) -> None:
         for number, reference in enumerate(self._dialects.references(raw, self._roots)):
