@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from xcomctl.arrow_arrays import text
 from xcomctl.errors import XcomctlError
 
 if TYPE_CHECKING:
@@ -37,33 +38,33 @@ def action_schema() -> pa.Schema:
     """Columns of an action. Times are UTC without zone, microseconds."""
     import pyarrow as pa
 
-    text, time = pa.string(), pa.timestamp("us")
+    string, time = pa.string(), pa.timestamp("us")
     return pa.schema(
         [
-            ("action", text),
-            ("uri", text),
-            ("dag_id", text),
-            ("run_id", text),
-            ("task_id", text),
+            ("action", string),
+            ("uri", string),
+            ("dag_id", string),
+            ("run_id", string),
+            ("task_id", string),
             ("map_index", pa.int64()),
-            ("key", text),
+            ("key", string),
             ("size", pa.int64()),
-            ("reason", text),
+            ("reason", string),
             # Of a row:
-            ("source_table", text),
-            ("row_key", text),
+            ("source_table", string),
+            ("row_key", string),
             ("written_at", time),
-            ("digest", text),
+            ("digest", string),
             # Of an object:
-            ("bucket", text),
-            ("object_key", text),
-            ("etag", text),
+            ("bucket", string),
+            ("object_key", string),
+            ("etag", string),
             ("last_modified", time),
             ("reusable", pa.bool_()),  # a writer may put this very key again
             # Of an object in the trash, whose own key is `object_key`; etag and time are those of what is there:
-            ("trash_key", text),  # the key of the copy, or of the ledger that tells the version
-            ("version_id", text),  # where the bucket keeps versions: the one that was hidden ...
-            ("marker_id", text),  # ... and the delete marker that hides it
+            ("trash_key", string),  # the key of the copy, or of the ledger that tells the version
+            ("version_id", string),  # where the bucket keeps versions: the one that was hidden ...
+            ("marker_id", string),  # ... and the delete marker that hides it
         ]
     )
 
@@ -102,7 +103,7 @@ class Actions:
         for batch in batches:
             table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
             for kind in ACTION_KINDS:
-                chosen = table.filter(pc.equal(table["action"], kind)).combine_chunks()
+                chosen = table.filter(pc.equal(table["action"], text(kind))).combine_chunks()
                 for part in chosen.to_batches(max_chunksize=_BATCH):
                     self._counts[kind] += part.num_rows
                     self._bytes[kind] += pc.sum(part["size"]).as_py() or 0
@@ -193,9 +194,9 @@ class _ColumnDigest:
         present = column.drop_null()
         if pa.types.is_string(present.type):
             lengths.update(_bytes(pc.binary_length(present)))
-            _, offsets, text = present.buffers()
+            _, offsets, content = present.buffers()
             first, last = _edges(present, offsets)
-            values.update(memoryview(text)[first:last] if text is not None else b"")
+            values.update(memoryview(content)[first:last] if content is not None else b"")
         else:
             values.update(_bytes(present.cast(pa.int64())))
 

@@ -117,10 +117,7 @@ def _choose(inventory: Inventory, rows: Iterable[Row], store: Store | None, dial
     inventory.run("CREATE TABLE chosen (source_table VARCHAR, row_key VARCHAR, digest VARCHAR)")
     asked: set[ObjectAddress] = set()
     for part in _parts(rows):
-        inventory.sql.executemany(
-            "INSERT INTO chosen VALUES (?, ?, ?)",
-            [(row.table, row.row_key, digest_of(row.raw)) for row in part],
-        )
+        inventory.insert("chosen", [(row.table, row.row_key, digest_of(row.raw)) for row in part])
         wanted = {address for row in part for address in _referenced(row, inventory, dialects)} - asked
         asked |= wanted
         if wanted and store is not None:

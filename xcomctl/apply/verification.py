@@ -61,10 +61,10 @@ class Verification:
             return
         self.is_empty = False
         self._inventory.add_described([outcome.info for outcome in trashed])
-        self._inventory.sql.executemany(
-            "INSERT INTO trashed VALUES (?, ?, ?, false)",
+        self._inventory.insert(
+            "trashed",
             [
-                (outcome.info.address.bucket, outcome.info.address.key, json.dumps(outcome.entry()))
+                (outcome.info.address.bucket, outcome.info.address.key, json.dumps(outcome.entry()), False)
                 for outcome in trashed
             ],
         )

@@ -47,8 +47,7 @@ def note_left_behind(
                     for reference in dialects.references(RowRecord.of(entry).raw, inventory.roots)
                     for address in reference.addresses
                 ]
-                if addresses:
-                    inventory.sql.executemany("INSERT INTO left_behind VALUES (?, ?)", addresses)
+                inventory.insert("left_behind", addresses)
                 if known_at is None or record.started_at > known_at:
                     unmentioned += _rows_deleted(step)
         except RefusedError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 
 from xcomctl.errors import StoreError
 from xcomctl.inventory.build import Inventory, Report, silent
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.interface import ObjectInfo, Store, StoreErrorInfo, object_schema
+from xcomctl.stores.interface import ObjectInfo, Store, StoreErrorInfo
 
 _BATCH = 2_000
 
@@ -91,25 +91,10 @@ def _ask(inventory: Inventory, store: Store, query: str, report: Report) -> None
                 raise StoreError(f"{address.uri} cannot be asked for: {answer.cause}", hint=answer.hint)
             if answer is not None:
                 found.append(answer)
-        _add(inventory, found)
+        inventory.insert("present", [_record(one) for one in found])
         report("candidates", len(batch))
 
 
-def _add(inventory: Inventory, found: list[ObjectInfo]) -> None:
-    import pyarrow as pa
-
-    schema = object_schema()
-    times = schema.get_field_index("last_modified")
-    batch = pa.table(
-        {
-            "bucket": [one.address.bucket for one in found],
-            "key": [one.address.key for one in found],
-            "size": [one.size for one in found],
-            "etag": [one.etag for one in found],
-            "last_modified": [one.last_modified for one in found],
-        },
-        schema=schema.set(times, pa.field("last_modified", pa.timestamp("us"))),
-    )
-    inventory.sql.register("answers", batch)
-    inventory.run("INSERT INTO present SELECT * FROM answers")
-    inventory.sql.unregister("answers")
+def _record(found: ObjectInfo) -> tuple[object, ...]:
+    address, written = found.address, found.last_modified.astimezone(timezone.utc).replace(tzinfo=None)
+    return (address.bucket, address.key, found.size, found.etag, written)

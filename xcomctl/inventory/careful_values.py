@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from xcomctl.arrow_arrays import flags, integers, texts
 from xcomctl.dialects.interface import Dialects
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root
 from xcomctl.values import search_text
@@ -100,7 +101,18 @@ class Columns:
 
         taken = self._values
         self._values = {name: [] for name in taken}
-        return pa.table(taken) if next(iter(taken.values())) else None
+        if not next(iter(taken.values())):
+            return None
+        return pa.table({name: _array(values) for name, values in taken.items()})
+
+
+def _array(values: list[Any]) -> pa.Array:
+    import numpy as np
+
+    first = next((value for value in values if value is not None), "")
+    if isinstance(first, bool):
+        return flags(values)
+    return integers(np.array(values)) if isinstance(first, int) else texts(values)
 
 
 def _place_pattern(root: Root) -> tuple[str, re.Pattern[str]]:

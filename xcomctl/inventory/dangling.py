@@ -99,10 +99,8 @@ def _confirm(inventory: Inventory, store: Store, dialects: Dialects, suspects: l
             unreachable.append((row_id, bucket, key, causes[0]))
         else:
             dangling.append((row_id, bucket, key))
-    if dangling:
-        inventory.sql.executemany("INSERT INTO dangling_rows VALUES (?, ?, ?)", dangling)
-    if unreachable:
-        inventory.sql.executemany("INSERT INTO unreachable_rows VALUES (?, ?, ?, ?)", unreachable)
+    inventory.insert("dangling_rows", dangling)
+    inventory.insert("unreachable_rows", unreachable)
     return all(answer is None for answer in answers)
 
 

@@ -41,10 +41,7 @@ def load_discarded(inventory: Inventory, store: Store) -> None:
         " discarded_at TIMESTAMP, trash_key VARCHAR, version_id VARCHAR, marker_id VARCHAR)"
     )
     for entries in _told(inventory, store):
-        inventory.sql.executemany(
-            "INSERT INTO told_by_ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [_record(entry) for entry in entries],
-        )
+        inventory.insert("told_by_ledgers", [_record(entry) for entry in entries])
     inventory.run_script("trash.sql", {"copy": COPY_PATTERN})
 
 
