@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _RECORD = 500
 _BESIDES = 1
 
+# Until there are that many that they are compressed half of the limit is as fast: the rest would only hold pages that
+# nobody reads again.
+_LEAST = 256 << 20
+
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of <malloc.h>
 _LARGE = 128 << 10
 
@@ -46,7 +50,7 @@ class Workspace:
                 f"nothing can be written to {place}: {error.strerror}", hint="--tmp DIR names another folder"
             ) from error
         settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{resources.memory}B",
+            "memory_limit": f"{min(resources.memory, max(resources.memory // 2, _LEAST))}B",
             "temp_directory": self._folder.name,
             "autoinstall_known_extensions": "false",
             "preserve_insertion_order": "false",
