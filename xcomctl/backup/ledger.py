@@ -8,11 +8,11 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Literal
 
 from xcomctl.stores.transfer import Description
+from xcomctl.temporary_folder import TemporaryFolder
 
 _SCHEMA = """
 CREATE TABLE wanted (reference INTEGER, line INTEGER, uri TEXT, sure INTEGER, sha256 TEXT);
@@ -88,7 +88,7 @@ class Ledger:
 
     def __enter__(self) -> Ledger:
         with ExitStack() as opened:
-            folder = opened.enter_context(TemporaryDirectory(prefix="xcomctl-"))
+            folder = opened.enter_context(TemporaryFolder())
             self._sql = opened.enter_context(closing(sqlite3.connect(Path(folder) / "ledger.db")))
             self._sql.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
             self._references = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from xcomctl.cli.scoping import IgnoreArchives, ShardOption, open_inventory, par
 from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
 from xcomctl.shards import Shard
+from xcomctl.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
@@ -147,9 +147,7 @@ def inventory_to_ask(
                 hint="give them to xcomctl inventory, or leave out --inventory",
             )
         return open_kept(Path(named).expanduser(), session.resources)
-    folder = opened.enter_context(
-        tempfile.TemporaryDirectory(prefix="xcomctl-", dir=session.resources.tmp, ignore_cleanup_errors=True)
-    )
+    folder = opened.enter_context(TemporaryFolder(session.resources.tmp))
     path = Path(folder) / "inventory.duckdb"
     make_inventory(path, session, judging, talk, s3_inventory=named)
     return open_kept(path, session.resources)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.inventory.resources import Resources
+from xcomctl.temporary_folder import TemporaryFolder
 from xcomctl.units import format_size
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ class Workspace:
         # What Arrow's own allocator was once given it keeps for itself, beside all that is in the database: 200 MB.
         pa.set_memory_pool(pa.system_memory_pool())
         try:
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="xcomctl-", dir=resources.tmp, ignore_cleanup_errors=True
-            )
+            self._folder = TemporaryFolder(resources.tmp)
         except OSError as error:
             place = tempfile.gettempdir() if resources.tmp is None else resources.tmp
             raise UsageError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from xcomctl.errors import UnreadableError, UsageError, XcomctlError
 from xcomctl.inventory.resources import Resources
 from xcomctl.kept_inventory.tables import TABLES, VERSION
+from xcomctl.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     import duckdb
@@ -187,7 +187,7 @@ def open_kept(path: Path, resources: Resources | None = None) -> KeptInventory:
         )
     except duckdb.Error as error:
         raise UsageError(f"{path} is not an inventory that this version can read", hint=_HINT_MAKE) from error
-    spill = tempfile.TemporaryDirectory(prefix="xcomctl-", dir=limits.tmp)
+    spill = TemporaryFolder(limits.tmp)
     kept = KeptInventory(path, connection, spill)
     try:
         _confine(connection, Path(spill.name))

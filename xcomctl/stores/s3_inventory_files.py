@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import gzip
 import hashlib
-import tempfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from xcomctl.errors import NotFoundError, UnreadableError, UsageError
 from xcomctl.models import Root
 from xcomctl.stores.interface import Store, object_schema
 from xcomctl.stores.s3_inventory_manifest import DataFile, FileFormat, Manifest
+from xcomctl.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,7 @@ def read_objects(store: Store, manifest: Manifest, root: Root, tmp: Path | None)
     read = _READERS[manifest.format]
     try:
         # OSError here is about the temporary folder: what a reader meets is translated by `_read`.
-        with tempfile.TemporaryDirectory(prefix="xcomctl-", dir=tmp) as folder:
+        with TemporaryFolder(tmp) as folder:
             for file, path in _fetched(store, manifest.files, Path(folder)):
                 yield from _read(file, path, manifest, root, read)
                 path.unlink()
