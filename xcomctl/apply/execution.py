@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timezone
+from itertools import islice
 from typing import Any
 
 from xcomctl.apply.outcome import Outcome
@@ -115,8 +116,9 @@ class _Execution:
                 self._report("rows deleted", len(actions))
 
     def discard(self, verification: Verification) -> None:
-        for actions in self._plan.batches("delete_object", OBJECTS_PER_CHECK):
-            waiting = [Doomed(_object(action), action["reusable"] is not False) for action in actions]
+        actions = self._plan.actions.records("delete_object")
+        doomed = (Doomed(_object(action), action["reusable"] is not False) for action in actions)
+        while waiting := list(islice(doomed, OBJECTS_PER_CHECK)):
             attempts = 0
             while waiting:
                 waiting = self._unreferenced(waiting)

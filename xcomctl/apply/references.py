@@ -18,7 +18,7 @@ from xcomctl.stores.interface import ObjectInfo
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OBJECTS_PER_CHECK = 10_000
+OBJECTS_PER_CHECK = 50_000
 """Objects that one reading of all rows clears for deletion ..."""
 
 CHECK_HOLDS = 120.0
