@@ -64,15 +64,15 @@ def save(plan: Plan, path: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def load(path: Path) -> Plan:
-    """Read a plan, and check that it is as it was written.
+def load(path: Path, tmp: Path | None = None) -> Plan:
+    """Read a plan, and check that it is as it was written. Its actions go to the folder `tmp`, as `Actions` says.
 
     Raises UsageError where the file is no plan, RefusedError where it was edited, cut off, or added to, or is of a
     version that this one does not know.
     """
     try:
         with path.open("rb") as stream, gzip.GzipFile(fileobj=stream) as packed:
-            return _read(packed, path)
+            return _read(packed, path, Actions(tmp))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(path, "it is cut off, or its bytes changed") from error
     except OSError as error:
@@ -98,10 +98,9 @@ def _lines(plan: Plan) -> Iterator[bytes]:
     yield json.dumps({"actions": len(plan.actions), "sha256": digest.hexdigest()}).encode() + b"\n"
 
 
-def _read(packed: gzip.GzipFile, path: Path) -> Plan:
+def _read(packed: gzip.GzipFile, path: Path, actions: Actions) -> Plan:
     line, head = _head(packed, path)
     digest = hashlib.sha256(line)
-    actions = Actions()
     try:
         left = int(head["actions"])
         while left > 0:

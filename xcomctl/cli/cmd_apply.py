@@ -59,9 +59,9 @@ def apply(
     from xcomctl.plan_file import load
     from xcomctl.policy_file import load_policy
 
-    saved = load(file)
     digest = None if policy is None else load_policy(policy).digest
     with Interruption() as interruption, connection.open(resources) as session:
+        saved = load(file, session.resources.tmp)
         introduce(saved, voice)
         fresh = require_fresh(
             saved,
