@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xcomctl.errors import XcomctlError
@@ -39,6 +39,7 @@ def actions_of(*batches: list[dict[str, Any]]) -> Actions:
     return actions
 
 
+@settings(deadline=None)
 @given(records=st.lists(RECORDS, max_size=12), cut=st.integers(0, 12))
 def test_what_was_added_comes_back_by_kinds(records: list[dict[str, Any]], cut: int) -> None:
     """Every column of each, in the order of the kinds, however it was cut; counts and bytes add up; so does the digest."""

@@ -309,7 +309,8 @@ def with_options(verb: Callable[..., None]) -> Callable[..., None]:
 
     The result has one keyword parameter per option, as typer wants it, and calls `verb` with groups filled in.
     """
-    hints = get_type_hints(verb, include_extras=True)
+    # What `get_type_hints` says of a parameter with the default None hides its name from typer on Python 3.10.
+    hints = inspect.get_annotations(verb, eval_str=True)
     groups: dict[str, tuple[Any, list[str]]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(verb).parameters.values():
