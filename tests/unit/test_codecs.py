@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tests.services.fault_proxy import FaultProxy, fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
+from tests.services.payloads import examine_bytes, parquet_of
 from tests.services.store_faults import breaks_after
 from xcomctl.codecs.interface import (
     FramePreview,
@@ -56,10 +56,6 @@ def server(moto_server: MotoServer, _bucket: None, monkeypatch: pytest.MonkeyPat
     return moto_server
 
 
-def _examine_bytes(content: bytes, name: str = "", options: PreviewOptions | None = None) -> Examined:
-    return examine(Payload(io.BytesIO(content), len(content), name), options or PreviewOptions())
-
-
 def _examine_object(
     server: MotoServer | FaultProxy, content: bytes, name: str = "", options: PreviewOptions | None = None
 ) -> tuple[Examined, int]:
@@ -71,13 +67,6 @@ def _examine_object(
         with io.BufferedReader(reader) as stream:
             examined = examine(Payload(stream, len(content), name), options or PreviewOptions())
             return examined, reader.bytes_fetched
-
-
-def _parquet_of(table: pa.Table, **options: Any) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, **options)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
 
 
 def _case_id(case: dict[str, Any]) -> str:
@@ -141,7 +130,7 @@ def test_pickle_work_is_bounded(server: MotoServer) -> None:
 
 def test_pickle_opcode_counts() -> None:
     """The opcodes of a pickle are counted, the most frequent first."""
-    examined = _examine_bytes(b"\x80\x04]\x94(K\x01K\x02K\x03e.")
+    examined = examine_bytes(b"\x80\x04]\x94(K\x01K\x02K\x03e.")
     assert isinstance(examined.preview, PicklePreview)
     assert examined.preview.opcodes[0] == ("BININT1", 3)
     assert dict(examined.preview.opcodes)["APPENDS"] == 1
@@ -151,7 +140,7 @@ def test_cut_pickles_never_fail() -> None:
     """A pickle that ends anywhere still has a preview."""
     content = (CORPUS / "frame.pickle").read_bytes()
     for end in range(2, len(content)):
-        shown = _examine_bytes(content[:end]).preview
+        shown = examine_bytes(content[:end]).preview
         assert isinstance(shown, PicklePreview)
         assert shown.truncated
 
@@ -163,7 +152,7 @@ def test_parquet_head_fetches_little(server: MotoServer) -> None:
     table = pa.table(
         {"id": pa.array(range(rows), pa.int64()), "a": generator, "b": generator, "c": generator}
     )
-    content = _parquet_of(table, row_group_size=20_000, compression="snappy", use_dictionary=False)
+    content = parquet_of(table, row_group_size=20_000, compression="snappy", use_dictionary=False)
     assert len(content) > 25_000_000
     examined, fetched = _examine_object(server, content, "frame.parquet")
     assert isinstance(examined.preview, FramePreview)
@@ -175,7 +164,7 @@ def test_parquet_head_fetches_little(server: MotoServer) -> None:
 def test_parquet_columns_fetch_less(server: MotoServer) -> None:
     """Columns that are not shown are not fetched."""
     wide = pa.array([f"{index * 2654435761 % 4294967296:0200d}" for index in range(20_000)])
-    content = _parquet_of(
+    content = parquet_of(
         pa.table({"id": range(20_000), "wide": wide}), compression="none", use_dictionary=False
     )
     _, everything = _examine_object(server, content)
@@ -188,7 +177,7 @@ def test_parquet_columns_fetch_less(server: MotoServer) -> None:
 def test_wide_frame_shows_its_first_columns() -> None:
     """Of a frame with very many columns the first 64 have a head; all are listed."""
     table = pa.table({f"c{index}": [index] for index in range(500)})
-    examined = _examine_bytes(_parquet_of(table))
+    examined = examine_bytes(parquet_of(table))
     assert isinstance(examined.preview, FramePreview)
     assert (len(examined.preview.columns), len(examined.preview.head_columns)) == (500, 64)
 
@@ -196,8 +185,8 @@ def test_wide_frame_shows_its_first_columns() -> None:
 @pytest.mark.parametrize("describe", [False, True])
 def test_head_over_several_row_groups(describe: bool) -> None:
     """A head that is longer than a row group goes on in the next one."""
-    content = _parquet_of(pa.table({"n": list(range(100))}), row_group_size=10)
-    examined = _examine_bytes(content, options=PreviewOptions(head=25, describe=describe))
+    content = parquet_of(pa.table({"n": list(range(100))}), row_group_size=10)
+    examined = examine_bytes(content, options=PreviewOptions(head=25, describe=describe))
     assert isinstance(examined.preview, FramePreview)
     assert [row[0] for row in examined.preview.head] == list(range(25))
 
@@ -206,7 +195,7 @@ def test_large_serialised_frame_is_not_read_whole(server: MotoServer) -> None:
     """Of a DataFrame that Airflow wrote as hex digits in 60 MB of JSON, a few percent are fetched."""
     rows = 1_000_000
     values = pa.array([(index * 2654435761) % 4294967296 for index in range(rows)], pa.int64())
-    digits = _parquet_of(
+    digits = parquet_of(
         pa.table({"a": values, "b": values, "c": values}), row_group_size=20_000, use_dictionary=False
     )
     content = json.dumps(
@@ -225,14 +214,14 @@ def test_large_serialised_frame_is_not_read_whole(server: MotoServer) -> None:
 
 def test_large_serialised_frame_in_gzip() -> None:
     """A serialised frame that is too large to parse is found inside a compression, too."""
-    digits = _parquet_of(
+    digits = parquet_of(
         pa.table({"a": list(range(3_000_000))}), compression="none", use_dictionary=False
     ).hex()
     content = json.dumps(
         {"__classname__": "pandas.core.frame.DataFrame", "__version__": 1, "__data__": digits}
     )
     assert len(content) > 16 << 20
-    examined = _examine_bytes(gzip.compress(content.encode(), 1))
+    examined = examine_bytes(gzip.compress(content.encode(), 1))
     assert isinstance(examined.preview, FramePreview)
     assert (examined.compression, examined.preview.rows) == (("gzip",), 3_000_000)
 
@@ -250,7 +239,7 @@ def test_large_json_shows_its_beginning(server: MotoServer) -> None:
 
 def test_long_string_is_json() -> None:
     """A JSON string that is longer than what is sniffed is one document."""
-    examined = _examine_bytes(json.dumps("0123456789abcdef" * 20_000).encode())
+    examined = examine_bytes(json.dumps("0123456789abcdef" * 20_000).encode())
     assert examined.preview == TreePreview("0123456789abcdef" * 20_000)
 
 
@@ -266,7 +255,7 @@ def test_csv_head_fetches_one_block(server: MotoServer) -> None:
 def test_csv_describe_counts_all_rows() -> None:
     """Statistics of a CSV are over all of it, and so is the number of rows."""
     content = b"id,name\n" + b"".join(b"%d,name %06d\n" % (n, n) for n in range(50_000))
-    examined = _examine_bytes(content, "frame.csv", PreviewOptions(describe=True))
+    examined = examine_bytes(content, "frame.csv", PreviewOptions(describe=True))
     assert isinstance(examined.preview, FramePreview)
     assert examined.preview.rows == 50_000
     told = examined.preview.statistics[0]
@@ -287,7 +276,7 @@ def test_text_stops_after_its_lines(server: MotoServer) -> None:
 def test_bomb_is_not_unpacked() -> None:
     """Of a gigabyte of zeros in a megabyte of gzip only the beginning is unpacked."""
     packed = gzip.compress(b"\0" * (64 << 20), 9) * 16
-    examined = _examine_bytes(packed)
+    examined = examine_bytes(packed)
     assert (examined.codec, examined.compression) == ("binary", ("gzip",))
 
 
@@ -295,7 +284,7 @@ def test_packed_parquet_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     """A codec that reads from the end does not unpack more than a limit."""
     monkeypatch.setattr("xcomctl.codecs.compression.MAX_SPOOLED", 4 << 20)
     with pytest.raises(UnreadableError) as caught:
-        _examine_bytes(gzip.compress(b"PAR1" + b"\0" * (16 << 20)))
+        examine_bytes(gzip.compress(b"PAR1" + b"\0" * (16 << 20)))
     assert str(caught.value).startswith("the content unpacks to more than 4 MiB")
 
 
@@ -305,7 +294,7 @@ def test_lost_connection_is_no_corrupt_payload(kind: str, compressed: bool, serv
     """An error of the store while a payload is read stays that error, whichever library was reading."""
     values = [f"{index * 2654435761:012d}" for index in range(200_000)]
     content = {
-        "parquet": _parquet_of(pa.table({"a": values}), use_dictionary=False, row_group_size=10_000),
+        "parquet": parquet_of(pa.table({"a": values}), use_dictionary=False, row_group_size=10_000),
         "csv": b"a,b\n" + "".join(f"{value},1\n" for value in values).encode(),
         "json": json.dumps(values).encode(),
         "text": "\n".join(values).encode(),
@@ -342,90 +331,9 @@ def test_previews_need_no_pandas() -> None:
         "print('pyarrow' in sys.modules)\n"
         "for name in ('frame.parquet', 'types.parquet', 'airflow-3.3.2-df', 'dict.json.zst', 'pandas.csv', 'dict.json'):\n"
         "    look(name, describe=True)\n"
-        "print('pandas' in sys.modules, 'duckdb' in sys.modules, 'boto3' in sys.modules)\n"
+        "print('pandas' in sys.modules, 'duckdb' in sys.modules, 'botocore' in sys.modules)\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code, str(CORPUS)], capture_output=True, text=True, check=True
     )
     assert found.stdout.split() == ["False", "False", "False", "False"]
-
-
-def test_lines_of_json() -> None:
-    """A dict a line is a table: of the members in its first block, read no further than is asked for."""
-    pad = "x" * 400
-    lines = [
-        json.dumps({"id": n, "v": n / 2 if n % 2 else None, "tags": [n], "pad": pad}) for n in range(50_000)
-    ]
-    # More than what is parsed of a single document.
-    content = "\n".join(lines).encode()
-    shown = _examine_bytes(content, options=PreviewOptions(head=2)).preview
-    assert isinstance(shown, FramePreview)
-    assert (shown.kind, shown.rows, shown.head) == ("ndjson", None, ((0, None, [0], pad), (1, 0.5, [1], pad)))
-    assert shown.columns == (("id", "int64"), ("v", "double"), ("tags", "json"), ("pad", "string"))
-    described = _examine_bytes(content, options=PreviewOptions(head=0, describe=True)).preview
-    assert isinstance(described, FramePreview)
-    assert (described.rows, described.described) == (50_000, 50_000)
-    assert [(each["count"], each["nulls"], each["max"]) for each in described.statistics] == [
-        (50_000, 0, 49_999),
-        (25_000, 25_000, 24_999.5),
-        (50_000, 0, None),
-        (50_000, 0, pad),
-    ]
-    late = _examine_bytes(content + b'\n{"id": 1, "late": 2}', options=PreviewOptions(describe=True))
-    assert late.notes == ("left out are members that only occur further down: late",)
-    for wrong, cause in ((b"\n[1]", "is not a JSON object"), (b"\n{", "is not JSON")):
-        with pytest.raises(UnreadableError) as caught:
-            _examine_bytes(content + wrong, options=PreviewOptions(describe=True))
-        assert str(caught.value) == f"line 50001 {cause}"
-
-
-def test_statistics_of_a_sample() -> None:
-    """Above 20,000 values quartiles, distinct and frequent values are of a sample, and the rest is of all values."""
-    rows = 200_000
-    table = pa.table(
-        {
-            "n": pa.array(range(rows), pa.int64()),
-            "flag": pa.array([index % 4 == 0 for index in range(rows)]),
-            "text": pa.array(["rare" if index % 10 == 0 else "frequent" for index in range(rows)]),
-            "odd": pa.array([float("inf"), float("nan"), None, -1.0] * (rows // 4)),
-            "huge": pa.array([2**63 - 1, -(2**63)] * (rows // 2), pa.int64()),
-        }
-    )
-    shown = _examine_bytes(
-        _parquet_of(table, row_group_size=30_000), options=PreviewOptions(describe=True)
-    ).preview
-    assert isinstance(shown, FramePreview)
-    n, flag, text, odd, huge = shown.statistics
-    assert (n["count"], n["min"], n["max"], n["mean"], n["sampled"]) == (
-        rows,
-        0,
-        rows - 1,
-        (rows - 1) / 2,
-        20_000,
-    )
-    assert abs(n["p50"] - rows / 2) < rows * 0.02
-    assert (sum(n["histogram"]), min(n["histogram"]) > 1_000) == (20_000, True)
-    assert [each["value"] for each in (flag["top"][0], *text["top"])] == [False, "frequent", "rare"]
-    assert (odd["count"], odd["nulls"], odd["min"], odd["max"], odd["p50"]) == (
-        rows // 2,
-        rows // 2,
-        -1.0,
-        "Infinity",
-        -1.0,
-    )
-    assert (huge["min"], huge["max"], huge["distinct"]) == (-(2**63), 2**63 - 1, 2)
-    again = _examine_bytes(
-        _parquet_of(table, row_group_size=30_000), options=PreviewOptions(describe=True)
-    ).preview
-    assert again == shown
-
-
-def test_integers_beyond_doubles() -> None:
-    """Least and greatest of a CSV and of a dict are exact, however large the numbers."""
-    large = 10**60 + 1
-    csv = _examine_bytes(f"a,b\n{large},1\n3,2\n".encode(), "x.csv", PreviewOptions(describe=True)).preview
-    assert isinstance(csv, FramePreview)
-    assert (csv.statistics[0]["min"], csv.statistics[0]["max"]) == (3, large)
-    tree = _examine_bytes(json.dumps([10**400, 1]).encode(), options=PreviewOptions(describe=True)).preview
-    assert isinstance(tree, TreePreview)
-    assert tree.statistics[1]["max"] == 10**400
