@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from xcomctl.errors import RefusedError, UsageError
 from xcomctl.plan import Basis, Guard, Plan
 from xcomctl.plan_actions import ACTION_KINDS, Actions, action_schema
+from xcomctl.replaced_file import written_aside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,26 +42,14 @@ _NO_SUCH_SHAPE = (KeyError, TypeError, ValueError, AttributeError, OverflowError
 
 def save(plan: Plan, path: Path) -> None:
     """Write a plan; the file appears when it is whole. Raises UsageError where it cannot be written."""
-    # A device or a pipe is written as it is.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part") if path.is_file() or not path.exists() else path
-    try:
-        with part.open("wb") as stream:
-            # Neither name nor time in it: the same plan is the same file.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed:
-                for line in _lines(plan):
-                    packed.write(line)
-            stream.flush()
-            if part != path:
-                os.fsync(stream.fileno())
-        if part != path:
-            part.replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}", hint="give --out another path"
-        ) from error
-    finally:
-        if part != path:
-            part.unlink(missing_ok=True)
+    # Neither name nor time in it: the same plan is the same file.
+    with (
+        written_aside(path) as part,
+        part.open("wb") as stream,
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed,
+    ):
+        for line in _lines(plan):
+            packed.write(line)
 
 
 def load(path: Path, tmp: Path | None = None) -> Plan:

@@ -27,11 +27,15 @@ def require_folder(path: Path, example: str) -> None:
 def written_aside(path: Path, *, beside: str | None = None) -> Iterator[Path]:
     """A new path beside `path`, whose file takes its place at the end. Raises UsageError where it cannot.
 
-    `beside` is the ending of a file that may lie beside it and belongs to it: what is left of the one before goes.
+    A device or a pipe has no place to take, and is written as it is. `beside` is the ending of a file that may lie beside
+    it and belongs to it: what is left of the one before goes.
     """
     target = path.resolve()
     part = target.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if target.exists() and not target.is_file():
+            yield target
+            return
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -15,9 +14,10 @@ import typer
 
 from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
 from xcomctl.codecs.interface import FramePreview, PreviewOptions, TreePreview
-from xcomctl.errors import UsageError, XcomctlError
+from xcomctl.errors import UsageError
 from xcomctl.preview import find, preview, stored_bytes
 from xcomctl.render.text import json_safe
+from xcomctl.replaced_file import written_aside
 from xcomctl.units import format_size
 
 if TYPE_CHECKING:
@@ -123,22 +123,13 @@ def _print(shown: Shown, output: ShowFormat, head: int) -> None:
 
 
 def _write_bytes(chunks: Iterator[bytes], out: Path | None) -> None:
-    """Write to stdout, or to a file that appears only when it is whole. Raises XcomctlError if it cannot be written."""
+    """Write to stdout, or to a file that appears only when it is whole. Raises UsageError if it cannot be written."""
     if out is None:
         sys.stdout.flush()
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
         return
-    part = out.with_name(f".{out.name}.{os.getpid()}.part") if out.is_file() or not out.exists() else out
-    try:
-        with part.open("wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-        if part != out:
-            part.replace(out)
-    except OSError as error:
-        raise XcomctlError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        if part != out:
-            part.unlink(missing_ok=True)
+    with written_aside(out) as part, part.open("wb") as stream:
+        for chunk in chunks:
+            stream.write(chunk)

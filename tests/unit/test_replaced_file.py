@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from xcomctl.errors import StoreError, UsageError
+from xcomctl.replaced_file import written_aside
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    """Until then the one before is there, also behind a link; what fails on the way leaves it, and nothing beside it."""
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("before")
+    link.symlink_to(file)
+    with written_aside(link) as part:
+        part.write_text("half")
+        assert file.read_text() == "before"
+        part.write_text("whole")
+    assert (file.read_text(), link.is_symlink()) == ("whole", True)
+
+    def break_off() -> None:
+        with written_aside(file) as part:
+            part.write_text("half")
+            raise StoreError("the store is gone")
+
+    with pytest.raises(StoreError):
+        break_off()
+    assert file.read_text() == "whole"
+    assert {*tmp_path.iterdir()} == {file, link}
+
+
+def test_a_device_and_a_pipe_are_written_as_they_are(tmp_path: Path) -> None:
+    """Nothing takes their place, and nothing is left beside them."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    with written_aside(pipe) as place:
+        place.write_text("through")
+    reader.join(timeout=30)
+    assert (read, pipe.is_fifo(), [*tmp_path.iterdir()]) == (["through"], True, [pipe])
+    with written_aside(Path("/dev/null")) as place:
+        place.write_text("away")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_folder_is_no_place_for_a_file(tmp_path: Path) -> None:
+    """It is told with what to type."""
+    with (
+        pytest.raises(UsageError, match="cannot be written: Is a directory") as raised,
+        written_aside(tmp_path) as place,
+    ):
+        place.write_text("x")
+    assert raised.value.hint == "give --out another path"
