@@ -1,8 +1,9 @@
 """Keys without a uuid: only the key as a whole speaks for its object, wherever in a value it stands.
 
 To look for each key in each value would take the product of both. What stands between the slashes of a key also stands
-between slashes in every value that holds it, so that both sides meet by hashes of that first, and only then the key is
-looked for. A key with fewer than two slashes has nothing between them, and is looked for in every value.
+between slashes in every value that holds it, so that both sides meet by hashes of that first, and by what stands before
+it; only then the key is looked for. A key with fewer than two slashes has nothing between them, and is looked for in
+every value.
 """
 
 # Names and numbers are our own.
@@ -22,7 +23,8 @@ _CORES = " ".join(
 
 FIND_WHOLE_KEYS = f"""
     CREATE OR REPLACE TABLE whole_keys AS
-    SELECT object_id, whole_key, least(len(parts) - 2, {_MOST}) AS segments, CASE segments {_CORES} END AS core
+    SELECT object_id, whole_key, least(len(parts) - 2, {_MOST}) AS segments, CASE segments {_CORES} END AS core,
+           parts[1] AS beginning
     FROM (
         -- A value that holds the key holds the end of it, too.
         SELECT object_id, coalesce(nullif(relative_key, ''), key) AS whole_key, string_split(whole_key, '/') AS parts
@@ -49,16 +51,19 @@ def mentioned_keys(kinds: Sequence[tuple[bool, int]], texts: str) -> str:
     names = [f"part_{number}" for number in range(_MOST)]
     cores = [f"hash({', '.join(names[:segments])})" for coreless, segments in kinds if not coreless]
     if cores:
-        lists = ", ".join(f"unnest(parts[{number + 1}:]) AS {name}" for number, name in enumerate(names))
+        lists = ", ".join(f"unnest(parts[{number + 2}:]) AS {name}" for number, name in enumerate(names))
         ways.append(
             f"""
             SELECT row_id, object_id
             FROM (
                 SELECT DISTINCT row_id, object_id, whole_key
                 FROM (
-                    SELECT row_id, unnest([{", ".join(cores)}]) AS core
-                    FROM (SELECT row_id, {lists} FROM (SELECT row_id, string_split(text, '/') AS parts FROM texts))
-                ) JOIN whole_keys USING (core)
+                    SELECT row_id, before, unnest([{", ".join(cores)}]) AS core
+                    FROM (
+                        SELECT row_id, unnest(parts) AS before, {lists}
+                        FROM (SELECT row_id, string_split(text, '/') AS parts FROM texts)
+                    )
+                ) t JOIN whole_keys k ON k.core = t.core AND ends_with(t.before, k.beginning)
             ) JOIN texts USING (row_id)
             WHERE contains(text, whole_key)
             """
