@@ -76,7 +76,8 @@ def _explain_keeping(server: SeaweedFS, environment: dict[str, str]) -> None:
     _say("\nThe world stays. To try more, in this or another terminal:\n")
     for name, value in environment.items():
         _say(f"export {name}={shlex.quote(value)}")
-    _say(f"\nWhen you are done: kill {server.pid}; rm -r {shlex.quote(str(server.folder))}")
+    # Asked to end, it may wait forever for a folder that is gone by then.
+    _say(f"\nWhen you are done: kill -9 {server.pid}; rm -r {shlex.quote(str(server.folder))}")
 
 
 def _say(text: str) -> None:

@@ -202,7 +202,7 @@ class SeaweedFS:
         backdate.backdate(times, shell=shell, folder=self.folder)
 
     def detach(self) -> None:
-        """Let the server and its folder outlive the `with` block and this process; `kill <pid>` ends it then."""
+        """Let the server and its folder outlive the `with` block and this process; `kill -9 <pid>` ends it then."""
         self._detached = True
 
     def _start(self, binary: str) -> None:
