@@ -16,8 +16,6 @@ from xcomctl.units import format_time
 
 SCHEMA = "xcomctl.plan/1"
 
-_ROWS_AT_A_TIME = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -152,8 +150,7 @@ class Plan:
 
     def row_targets(self) -> Iterator[RowTarget]:
         """The rows that go, as a source takes them."""
-        for actions in self.batches("delete_row", _ROWS_AT_A_TIME):
-            yield from map(row_target, actions)
+        return map(row_target, self.actions.records("delete_row"))
 
     def header(self) -> dict[str, Any]:
         """The plan as a document, without its actions."""

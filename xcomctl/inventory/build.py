@@ -117,7 +117,6 @@ class Inventory:
 
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:
         """What a query gives, as it comes: to be taken before anything else is asked."""
-        # With parameters all of the result would be in memory.
         yield from self.sql.sql(query).to_arrow_reader(_BATCH)
 
     def add_objects(self, root: Root, batches: Iterable[pa.RecordBatch]) -> None:

@@ -128,8 +128,10 @@ class KeySql:
 
     def _unique(self, pattern: KeyPattern) -> str:
         group = "(?P<unique>"
-        if pattern.dialect not in self._bounded or group not in pattern.pattern:
-            return _extracted(pattern.pattern, "unique") if group in pattern.pattern else "NULL"
+        if group not in pattern.pattern:
+            return "NULL"
+        if pattern.dialect not in self._bounded:
+            return _extracted(pattern.pattern, "unique")
         found = uuid_of_last_segment(pattern.pattern, "key")
         if found is not None:
             return found

@@ -1,6 +1,6 @@
 """The object store, on botocore: AWS S3 and what speaks its protocol. Credentials come from its own chain, as boto3's do.
 
-What boto3 adds to it is not needed here, and takes a fifth of a second to start.
+What boto3 adds to it is not needed here, and takes a tenth of a second to start.
 """
 
 from __future__ import annotations
