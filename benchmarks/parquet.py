@@ -56,8 +56,8 @@ def write_both(folder: Path, count: int, dags: int) -> Path:
     if (target / "whole").exists():
         return target
     target.mkdir(parents=True, exist_ok=True)
-    from xcomctl.metadata.interface import row_schema
-    from xcomctl.stores.interface import object_schema
+    from xcomctl.airflow.interface import row_schema
+    from xcomctl.s3.interface import object_schema
 
     a_dag = max(count // dags // TASKS, 1) * TASKS
     places = {"tasks": TASKS, "a_dag": a_dag, "count": a_dag * dags}

@@ -42,7 +42,7 @@ def batches(client: Any, bucket: str, items: Sequence[Any]) -> int:
 
 def _described(bucket: str, items: Sequence[Any]) -> list[Any]:
     from xcomctl.models import ObjectAddress
-    from xcomctl.stores.interface import ObjectInfo
+    from xcomctl.s3.interface import ObjectInfo
 
     return [
         ObjectInfo(
@@ -54,8 +54,8 @@ def _described(bucket: str, items: Sequence[Any]) -> list[Any]:
 
 def ours(client: Any, bucket: str, items: Sequence[Any]) -> int:
     """The tool's deletion in batches, without asking for each object again before."""
-    from xcomctl.stores.s3_delete import Deleter
-    from xcomctl.stores.s3_errors import Request
+    from xcomctl.s3.delete import Deleter
+    from xcomctl.s3.errors import Request
 
     deleter = Deleter(client, Request("s3:DeleteObject", client.meta.endpoint_url, bucket))
     outcomes = deleter.delete(_described(bucket, items))
@@ -64,7 +64,7 @@ def ours(client: Any, bucket: str, items: Sequence[Any]) -> int:
 
 def ours_asking(_client: Any, bucket: str, items: Sequence[Any]) -> int:
     """The tool's store, as it deletes: every object is asked for again before."""
-    from xcomctl.stores.s3 import S3Settings, S3Store
+    from xcomctl.s3.store import S3Settings, S3Store
 
     described = _described(bucket, items)
     with closing(S3Store(S3Settings())) as store:

@@ -22,7 +22,7 @@ def ours(bucket: str, prefix: str, _threads: int) -> Counted:
     import pyarrow.compute as pc
 
     from xcomctl.models import Root
-    from xcomctl.stores.s3 import S3Settings, S3Store
+    from xcomctl.s3.store import S3Settings, S3Store
 
     count = size = 0
     with closing(S3Store(S3Settings())) as store:

@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from datetime import datetime, timedelta
-from importlib import resources
 from itertools import pairwise
 
 import pyarrow.parquet as pq
@@ -18,6 +17,7 @@ from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify, count, totals
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import sql_text
 from xcomctl.models import Root
 from xcomctl.policy import Policy
 
@@ -40,7 +40,7 @@ def main(folder: str, keep_last: str, days: str, now: str, memory: str) -> None:
         laps.append(time.perf_counter())
         confirm_dangling(inventory, None, dialects)
         found = totals(inventory)
-        query = resources.files("xcomctl.inventory").joinpath("suspects.sql").read_text(encoding="utf-8")
+        query = sql_text("suspects.sql")
         # The tool would ask the store for each of them.
         dangling = count(inventory, f"SELECT count(DISTINCT row_id) FROM ({query})")  # noqa: S608 - a query of the tool
         laps.append(time.perf_counter())

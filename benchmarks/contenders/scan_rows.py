@@ -19,7 +19,7 @@ def ours(url: str) -> Counted:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from xcomctl.metadata.database import DatabaseSource
+    from xcomctl.airflow.database import DatabaseSource
 
     rows = references = 0
     with closing(DatabaseSource(url)) as source, source.snapshot() as snapshot:

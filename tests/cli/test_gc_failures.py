@@ -20,8 +20,8 @@ from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
 from tests.services.processes import free_port
 from tests.services.scripted_store import Answer, Asked, scripted_store
 from xcomctl.demo.server import SeaweedFS
-from xcomctl.lock import lock_address
 from xcomctl.models import Root
+from xcomctl.state.lock import lock_address
 
 
 def test_what_cannot_be_reached_deletes_nothing(

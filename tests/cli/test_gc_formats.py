@@ -13,8 +13,8 @@ from tests.cli.conversation import told
 from tests.services.command import Command
 from tests.services.deployment import AT_ONCE, Deployment
 from tests.services.worlds import World
-from xcomctl.guards import GUARD_IDS
-from xcomctl.plan_actions import PUBLIC_COLUMNS
+from xcomctl.gc.guards import GUARD_IDS
+from xcomctl.gc.plan_actions import PUBLIC_COLUMNS
 
 TOTALS = [
     "rows_scanned",

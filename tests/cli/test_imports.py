@@ -52,17 +52,17 @@ def modules_of(xcomctl: Command, *arguments: str) -> set[str]:
 def test_what_names_no_verb_loads_none(xcomctl: Command, words: str) -> None:
     """The list of verbs is printed without importing any of them, and what its frame needs is all that is loaded."""
     found = modules_of(xcomctl, words)
-    assert {name for name in found if not name.startswith(("xcomctl.cli", "xcomctl.render"))} == {
+    assert {name for name in found if not name.startswith("xcomctl.cli")} == {
         "xcomctl",
         "xcomctl.errors",
     }
-    assert [name for name in found if name.startswith("xcomctl.cli.cmd_")] == []
+    assert [name for name in found if name.startswith("xcomctl.cli.commands.")] == []
 
 
 def test_a_verb_loads_no_other(xcomctl: Command) -> None:
     """The help of one verb imports its module, and of the others none."""
     found = modules_of(xcomctl, "ls", "--help")
-    assert {name for name in found if name.startswith("xcomctl.cli.cmd_")} == {"xcomctl.cli.cmd_ls"}
+    assert {name for name in found if name.startswith("xcomctl.cli.commands.")} == {"xcomctl.cli.commands.ls"}
 
 
 def test_the_tables_of_an_inventory_are_listed_without_a_database(xcomctl: Command) -> None:

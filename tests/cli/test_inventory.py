@@ -17,7 +17,7 @@ from tests.cli.test_worlds import connection
 from tests.services.command import Command
 from tests.services.deployment import DAY, Deploy, Deployment
 from tests.services.worlds import World
-from xcomctl.kept_inventory import TABLES
+from xcomctl.inventory.snapshot_file import TABLES
 
 HELD = "the value of nobody's business"
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.services.command import Command
 from xcomctl.errors import StoreError
-from xcomctl.journal import Journal
 from xcomctl.models import Root
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.state.journal import Journal
 
 AT = datetime(2026, 11, 22, 14, 28, 31, tzinfo=timezone.utc)
 SECRET = "a value that no log may show"  # noqa: S105 - the value of a row

@@ -9,7 +9,7 @@ from typing import Any
 from tests.services.command import Command
 from tests.services.deployment import AT_ONCE, Deployment
 from tests.unit.test_metrics import read
-from xcomctl.metrics import LAST_SUCCESS
+from xcomctl.cli.output.metrics import LAST_SUCCESS
 
 
 def spoken(text: str) -> list[dict[str, Any]]:

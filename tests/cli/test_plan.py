@@ -16,8 +16,8 @@ from tests.cli.conversation import answered, told
 from tests.services.command import Command
 from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
 from xcomctl.cli.app import main
-from xcomctl.plan import Plan
-from xcomctl.plan_file import load, save
+from xcomctl.gc.plan import Plan
+from xcomctl.gc.plan_file import load, save
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from tests.services.command import Command
 from tests.services.object_stores import MotoServer, point_to
 from tests.services.processes import free_port
 from tests.services.worlds import WORLDS, World
+from xcomctl.airflow.interface import Selection
 from xcomctl.cli.options import ConnectionOptions
-from xcomctl.codecs.interface import FramePreview, PicklePreview, Preview, PreviewOptions, TreePreview
-from xcomctl.metadata.interface import Selection
+from xcomctl.look.codecs.interface import FramePreview, PicklePreview, Preview, PreviewOptions, TreePreview
+from xcomctl.look.preview import find, preview, stored_bytes
 from xcomctl.models import Row
-from xcomctl.preview import find, preview, stored_bytes
 
 DOUBLY = "the value is JSON text inside a JSON string; shown is what that text says"
 TRIPLY = "the value is JSON text inside 2 JSON strings, one in the other; shown is what that text says"

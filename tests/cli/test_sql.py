@@ -16,7 +16,7 @@ from tests.services.command import COMMAND, Command
 from tests.services.deployment import Deployment
 from tests.services.worlds import World
 from tests.unit.test_kept_inventory import keep
-from xcomctl.kept_inventory import TABLES
+from xcomctl.inventory.snapshot_file import TABLES
 
 BY_DAG = "select dag_id, sum(size) from objects group by 1 order by 1"
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.services.command import Command
 from tests.services.worlds import BUCKET_WORLDS, World
+from xcomctl.airflow.interface import Selection
 from xcomctl.cli.options import ConnectionOptions
-from xcomctl.codecs.interface import PreviewOptions
-from xcomctl.metadata.interface import Selection
-from xcomctl.preview import find, preview
+from xcomctl.look.codecs.interface import PreviewOptions
+from xcomctl.look.preview import find, preview
 
 # The objects of a world were all written just now: without a grace period they are judged by references alone.
 AT_ONCE = ("--min-age", "0s", "--unsafe-min-age")

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from tests.services.deployment import Deploy, Deployment
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection
 from xcomctl.backup import BackupResult, back_up, read_manifest
+from xcomctl.backup.folder_target import FolderShelf
+from xcomctl.backup.restore import RestoreResult, restore
+from xcomctl.backup.s3_target import S3Shelf
+from xcomctl.backup.target import Shelf
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.restore import RestoreResult, restore
-from xcomctl.stores.folder_shelf import FolderShelf
-from xcomctl.stores.s3 import S3Settings, S3Store
-from xcomctl.stores.s3_shelf import S3Shelf
-from xcomctl.stores.shelf import Shelf
+from xcomctl.s3.store import S3Settings, S3Store
 
 EVERYTHING = Selection(all_attempts=True)
 
@@ -51,7 +51,7 @@ class Site:
         self, selection: Selection = EVERYTHING, *, to: str | None = None, dry_run: bool = False
     ) -> RestoreResult:
         """Put the newest backup back, as one operation."""
-        from xcomctl.operation import Operation
+        from xcomctl.state.operation import Operation
 
         result = RestoreResult()
         with ExitStack() as opened:

@@ -12,8 +12,8 @@ from tests.services.fault_proxy import FaultProxy, fault_proxy
 from tests.services.object_stores import ObjectServer, new_bucket, point_to, remove_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores.interface import ObjectInfo
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.interface import ObjectInfo
+from xcomctl.s3.store import S3Settings, S3Store
 
 
 class Bench:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.schemas.airflow_database import SHAPES, AirflowDatabase
-from xcomctl.metadata.database import DatabaseSource
+from xcomctl.airflow.database import DatabaseSource
 
 _DATABASES = {"sqlite": None, "postgresql": "postgres_database", "mysql": "mariadb_database"}
 

@@ -14,14 +14,14 @@ from tests.services.interposed import Interposed, fails
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
 from tests.services.processes import free_port
 from tests.services.scripted_store import Answer, Asked, scripted_store
-from xcomctl.apply import Outcome
-from xcomctl.collect import Scope, plan_collection
+from xcomctl.airflow.interface import Snapshot
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError, SourceError, StoreError
-from xcomctl.metadata.interface import Snapshot
+from xcomctl.gc.apply import Outcome
+from xcomctl.gc.collect import Scope, plan_collection
 from xcomctl.models import Root
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.store import S3Settings, S3Store
 
 
 def _row_for_an_orphan(here: Deployment, orphan: str, gone: str) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from tests.conformance.backup_bench import Site, deployed, plain, shelf_kind, site, site_of
 from tests.services.deployment import Deployment
+from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.backup import backup_ids, read_manifest, split_place, verify
 from xcomctl.backup import create as create_module
 from xcomctl.errors import NotFoundError, StoreError
-from xcomctl.metadata.interface import RowTarget, Selection
 from xcomctl.models import digest_of
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.store import S3Settings, S3Store
 
 __all__ = ["deployed", "plain", "shelf_kind", "site", "site_of"]
 

@@ -17,9 +17,8 @@ from tests.services.store_faults import error, only
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
-from xcomctl.stores.interface import StoreErrorInfo
-from xcomctl.stores.s3 import S3Settings, S3Store
-from xcomctl.stores.settings import BucketSettings, LifecycleRule
+from xcomctl.s3.interface import BucketSettings, LifecycleRule, StoreErrorInfo
+from xcomctl.s3.store import S3Settings, S3Store
 
 
 @pytest.fixture

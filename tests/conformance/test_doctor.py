@@ -18,13 +18,13 @@ from tests.services.fault_proxy import Fault, fault_proxy
 from tests.services.s3_requests import is_listing, is_of_settings
 from tests.services.scripted_store import Answer
 from tests.services.store_faults import clock_shifted, error, only
+from xcomctl.airflow.database import DatabaseSource
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.doctor import Diagnosis, Patient, examine
-from xcomctl.lock import lock_address
-from xcomctl.metadata.database import DatabaseSource
 from xcomctl.models import Root
-from xcomctl.owner import Owner, write_owner
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.state.lock import lock_address
+from xcomctl.state.owner import Owner, write_owner
 
 Found = dict[str, tuple[str, str]]
 """Check -> status and why, of those that are not ok."""

@@ -17,11 +17,11 @@ from tests.services.s3_requests import actions_of
 from tests.services.scripted_store import Asked
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.doctor.iam import policy_document
-from xcomctl.fsck import check
-from xcomctl.journal import operations
+from xcomctl.inventory.fsck import check
 from xcomctl.models import Root
-from xcomctl.stores.s3 import S3Settings, S3Store
-from xcomctl.undo import Undone, undo
+from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.state.journal import operations
+from xcomctl.state.undo import Undone, undo
 
 
 def allowed(document: dict[str, Any], asked: Asked) -> bool:

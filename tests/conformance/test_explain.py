@@ -11,7 +11,7 @@ import pytest
 from tests.services.deployment import DAY, Deploy, Deployment
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, UsageError
-from xcomctl.explain import Explanation, explain
+from xcomctl.inventory.explain import Explanation, explain
 from xcomctl.models import Root
 from xcomctl.policy import Pin, Policy, Rule
 

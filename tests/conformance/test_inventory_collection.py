@@ -18,12 +18,12 @@ from tests.services.store_faults import error, only
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import StoreError
-from xcomctl.fsck import Check, check
+from xcomctl.inventory.fsck import Check, check
+from xcomctl.inventory.shards import Shard
 from xcomctl.models import Root
-from xcomctl.shards import Shard
-from xcomctl.stores.s3 import S3Settings, S3Store
-from xcomctl.stores.s3_inventory import S3Inventory
-from xcomctl.stores.stored_listing import StoredListing
+from xcomctl.s3.inventory.listing import S3Inventory
+from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.s3.stored_listing import StoredListing
 
 HOUR = timedelta(hours=1)
 GRACE = timedelta(hours=24)

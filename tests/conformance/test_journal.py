@@ -10,7 +10,8 @@ import pytest
 
 from tests.conformance.bench import Bench
 from xcomctl.errors import ConflictError, NotFoundError, PartialError, RefusedError, StoreError
-from xcomctl.journal import (
+from xcomctl.models import Root
+from xcomctl.state.journal import (
     Journal,
     OperationRecord,
     Step,
@@ -21,7 +22,6 @@ from xcomctl.journal import (
     steps,
     unfinished,
 )
-from xcomctl.models import Root
 
 AT = datetime(2026, 11, 22, 14, 28, 31, tzinfo=timezone.utc)
 

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from tests.conformance.bench import Bench, FaultyBench
 from tests.services.s3_requests import is_writing
 from tests.services.store_faults import clock_shifted, ignores_conditions, lost_answer, only
+from xcomctl.airflow.database import DatabaseSource
 from xcomctl.errors import RefusedError, StoreError
-from xcomctl.lock import Lock, lock_address, read_holder
-from xcomctl.metadata.database import DatabaseSource
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.stores.interface import Store
+from xcomctl.s3.interface import Store
+from xcomctl.state.lock import Lock, lock_address, read_holder
 
 OVER = timedelta(seconds=-1)
 """A time that is over when it begins: that of a holder who was paused or died."""

@@ -11,8 +11,8 @@ import pytest
 
 from tests.services.deployment import Deploy
 from xcomctl.errors import LockedError
-from xcomctl.lock import Lock, Patience
 from xcomctl.models import Root
+from xcomctl.state.lock import Lock, Patience
 
 HOUR = timedelta(hours=1)
 

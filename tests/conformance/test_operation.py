@@ -11,13 +11,13 @@ import pytest
 from tests.conformance.trash_bench import MakeBench, journal_of, make_bench, rows_of
 from tests.services.deployment import DAY, MONTH, two_runs
 from tests.services.interposed import Died, Interposed
-from xcomctl.apply import Outcome, apply_plan
-from xcomctl.collect import Scope, plan_collection
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError, SourceError
-from xcomctl.journal import steps
-from xcomctl.operation import Operation
+from xcomctl.gc.apply import Outcome, apply_plan
+from xcomctl.gc.collect import Scope, plan_collection
 from xcomctl.policy import Policy
+from xcomctl.state.journal import steps
+from xcomctl.state.operation import Operation
 
 __all__ = ["make_bench"]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.bench import Bench
 from xcomctl.errors import RefusedError
 from xcomctl.models import Root
-from xcomctl.owner import Owner, owner_address, read_owner, write_owner
+from xcomctl.state.owner import Owner, owner_address, read_owner, write_owner
 
 AT = datetime(2026, 11, 22, 14, 28, 31, tzinfo=timezone.utc)
 OWNER = Owner("a1b2c3", "postgresql://airflow@db/airflow", 12, 7, AT - timedelta(hours=1), AT, "0.1.0")

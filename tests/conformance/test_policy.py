@@ -9,9 +9,9 @@ import pytest
 from tests.schemas.airflow_database import SHAPES, Shape
 from tests.services.deployment import DAY, Deploy, Deployment
 from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.inventory.policy_check import match_policy
 from xcomctl.models import Root
-from xcomctl.policy_check import match_policy
-from xcomctl.policy_file import load_policy
+from xcomctl.policy.file import load_policy
 
 POLICY = """\
 [defaults]

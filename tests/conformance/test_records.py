@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from tests.conformance.sources import airflow, source
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
+from xcomctl.airflow import insertion
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import RowRecord, RowTarget, Selection
 from xcomctl.errors import RefusedError, SourceError
-from xcomctl.metadata import insertion
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import RowRecord, RowTarget, Selection
 from xcomctl.models import Row, digest_of
 
 __all__ = ["airflow", "source"]

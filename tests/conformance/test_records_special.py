@@ -15,10 +15,10 @@ from sqlalchemy.engine import make_url
 
 from tests.schemas.airflow_database import AirflowDatabase, Shape
 from tests.services.worlds import World
+from xcomctl.airflow import insertion
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import RowRecord, Selection
 from xcomctl.errors import RefusedError
-from xcomctl.metadata import insertion
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import RowRecord, Selection
 
 _ALL = Selection(all_attempts=True)
 

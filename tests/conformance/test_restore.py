@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from tests.conformance.backup_bench import Site, deployed, plain, shelf_kind, site, site_of
 from tests.services.deployment import Deployment
 from tests.services.worlds import World
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection
 from xcomctl.backup import read_manifest, verify
 from xcomctl.errors import RefusedError
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.transfer import Description
+from xcomctl.s3.interface import Description
 
 __all__ = ["deployed", "plain", "shelf_kind", "site", "site_of"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.services.deployment import Deploy, Deployment, doomed
-from xcomctl.plan import Plan
-from xcomctl.shards import Shard
+from xcomctl.gc.plan import Plan
+from xcomctl.inventory.shards import Shard
 
 
 def share_of(dag: str, *, but: str) -> Shard:

@@ -11,9 +11,9 @@ from typing import Any, get_args
 import pytest
 
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection, SortField
 from xcomctl.errors import SourceError, UsageError
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection, SortField
 from xcomctl.models import Row
 
 UTC = timezone.utc

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.schemas.airflow_database import AirflowDatabase
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import RowTarget, Selection
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.models import Row, digest_of
 
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
-from xcomctl.metadata import condition
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import PRIVILEGES, SourceRights
+from xcomctl.airflow import condition
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import PRIVILEGES, SourceRights
 
 SERVERS = {"postgresql": "PostgreSQL ", "mysql": "MariaDB ", "sqlite": "SQLite "}
 

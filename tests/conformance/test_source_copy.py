@@ -15,10 +15,10 @@ from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
 from tests.services.database_proxy import database_proxy
 from tests.services.postgres import PostgresServer
 from tests.services.worlds import World
+from xcomctl.airflow import scanning
+from xcomctl.airflow.copied_rows import CopiedRows
+from xcomctl.airflow.database import DatabaseSource
 from xcomctl.errors import SourceError
-from xcomctl.metadata import scanning
-from xcomctl.metadata.copied_rows import CopiedRows
-from xcomctl.metadata.database import DatabaseSource
 
 ODD = [
     "",

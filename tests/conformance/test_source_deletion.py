@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.deletion import ACTIVE_TASK_STATES
+from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.errors import RefusedError
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.deletion import ACTIVE_TASK_STATES
-from xcomctl.metadata.interface import RowTarget, Selection
 from xcomctl.models import Row, digest_of
 
 UTC = timezone.utc

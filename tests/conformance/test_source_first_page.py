@@ -11,9 +11,9 @@ import pytest
 
 from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
 from tests.services.database_proxy import database_proxy
-from xcomctl.metadata import first_page
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection, SortField
+from xcomctl.airflow import first_page
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection, SortField
 from xcomctl.models import Row
 
 DAGS, RUNS, TASKS = 20, 2_000, 10

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from tests.schemas.airflow_database import AirflowDatabase
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.errors import SourceError, UsageError
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import RowTarget, Selection
 from xcomctl.models import digest_of
 
 pytestmark = pytest.mark.mariadb

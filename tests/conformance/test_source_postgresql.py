@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from tests.schemas.airflow_database import AirflowDatabase
+from xcomctl.airflow import deletion, scanning
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import RowTarget, Selection
+from xcomctl.airflow.listing_query import listing_query
+from xcomctl.airflow.selection import Filter
 from xcomctl.errors import SourceError, UsageError
-from xcomctl.metadata import deletion, scanning
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import RowTarget, Selection
-from xcomctl.metadata.listing_query import listing_query
-from xcomctl.metadata.selection import Filter
 from xcomctl.models import Row, digest_of
 
 
@@ -284,7 +284,7 @@ def test_a_lock_of_another_session_is_not_waited_for_for_ever(
     airflow: AirflowDatabase, source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that Airflow is changing right now stops the deletion; nothing is deleted."""
-    from xcomctl.metadata import connections
+    from xcomctl.airflow import connections
 
     monkeypatch.setattr(connections, "_LOCK_SECONDS", 1)
     airflow.add_xcom("etl", "run", "load", 1)

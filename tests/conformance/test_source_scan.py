@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection, row_schema
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection, row_schema
 
 UTC = timezone.utc
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
+from xcomctl.airflow import connections
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.errors import SourceError, UsageError
-from xcomctl.metadata import connections
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import RowTarget, Selection
 from xcomctl.models import Row, digest_of
 
 
@@ -223,7 +223,7 @@ def test_a_scan_is_cut_into_batches(
     airflow: AirflowDatabase, source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch ends at so many rows, or at so many bytes, whichever comes first."""
-    from xcomctl.metadata import scanning as module
+    from xcomctl.airflow import scanning as module
 
     monkeypatch.setattr(module, "BATCH_ROWS", 4)
     monkeypatch.setattr(module, "BATCH_BYTES", 1000)

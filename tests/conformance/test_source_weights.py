@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.schemas.airflow_database import AirflowDatabase
-from xcomctl.metadata import weights
-from xcomctl.metadata.database import DatabaseSource
+from xcomctl.airflow import weights
+from xcomctl.airflow.database import DatabaseSource
 
 
 def test_the_tables_are_weighed(airflow: AirflowDatabase, source: DatabaseSource) -> None:

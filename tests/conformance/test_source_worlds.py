@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from tests.services.worlds import World
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection
 
 # Shape, rows of the live tables, rows of the archives. Counted with SQL when the worlds were made.
 _WORLDS = {

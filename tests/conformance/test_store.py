@@ -17,9 +17,9 @@ from tests.services.processes import free_port
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import NotFoundError, StoreError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores import s3_listing
-from xcomctl.stores.interface import ObjectInfo, StoreErrorInfo, object_schema
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.interface import ObjectInfo, StoreErrorInfo, object_schema
+from xcomctl.s3.listing import listing
+from xcomctl.s3.store import S3Settings, S3Store
 
 ODD_KEYS = (
     "dag/manual__2024-03-01T00:00:00+00:00/task/1",
@@ -56,7 +56,7 @@ def test_a_listing_says_what_a_stat_says(bench: Bench) -> None:
 def test_more_objects_than_a_request_takes(seaweed_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 1000 objects are listed whole, page after page, and deleted, request after request, each with its outcome."""
     bench = seaweed_bench
-    monkeypatch.setattr(s3_listing, "_BATCH_ROWS", 1000)
+    monkeypatch.setattr(listing, "_BATCH_ROWS", 1000)
     keys = [f"dag/run-{number % 7}/{number:04}" for number in range(1010)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(bench.put, keys))

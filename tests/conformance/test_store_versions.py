@@ -15,8 +15,8 @@ from tests.services.store_faults import error, ignores_batch_conditions, ignores
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import StoreError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores.interface import Capabilities, DeleteOutcome
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.interface import Capabilities, DeleteOutcome
+from xcomctl.s3.store import S3Settings, S3Store
 
 
 @pytest.fixture

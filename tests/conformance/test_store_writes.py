@@ -13,8 +13,8 @@ from tests.services.s3_requests import is_copy, is_writing
 from tests.services.store_faults import error, ignores_conditions, lost_answer, only
 from xcomctl.errors import ConflictError, StoreError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores import s3_copy
-from xcomctl.stores.interface import Copy
+from xcomctl.s3 import copy
+from xcomctl.s3.interface import Copy
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_a_copy_is_the_object_with_all_that_describes_it(
     """Payload, content type, encoding, metadata and tags go along, also with an object too large for one request."""
     payload = bytes(range(256)) * (44 << 10 if in_parts else 1)
     if in_parts:
-        monkeypatch.setattr(s3_copy, "_LARGEST_SINGLE", 6 << 20)
-        monkeypatch.setattr(s3_copy, "_PART", 5 << 20)
+        monkeypatch.setattr(copy, "_LARGEST_SINGLE", 6 << 20)
+        monkeypatch.setattr(copy, "_PART", 5 << 20)
     bench.client.put_object(
         Bucket=bench.bucket,
         Key="a",
@@ -152,7 +152,7 @@ def test_a_copy_that_must_not_replace_anything_does_not(
 ) -> None:
     """With `if_absent` what is at the target stays, and is described."""
     if in_parts:
-        monkeypatch.setattr(s3_copy, "_LARGEST_SINGLE", 0)
+        monkeypatch.setattr(copy, "_LARGEST_SINGLE", 0)
     bench.put("source", b"new")
     bench.put("taken", b"stays")
     source = bench.described("source")
@@ -232,7 +232,7 @@ def test_a_copy_in_parts_that_fails_leaves_no_parts(
 ) -> None:
     """Parts that nobody completes would be paid for, and shown by no listing."""
     bench = faulty_bench
-    monkeypatch.setattr(s3_copy, "_LARGEST_SINGLE", 0)
+    monkeypatch.setattr(copy, "_LARGEST_SINGLE", 0)
     bench.put("source")
     bench.proxy.faults.append(only(is_copy, error(403, "AccessDenied")))
     (outcome,) = bench.store.copy([Copy(bench.described("source"), bench.at("target"))])

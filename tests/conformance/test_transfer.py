@@ -10,11 +10,11 @@ from io import BytesIO
 import pytest
 
 from tests.services.object_stores import ObjectServer, new_bucket, remove_bucket
+from xcomctl.backup.s3_target import S3Shelf
 from xcomctl.errors import ConflictError, NotFoundError, StoreError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores.s3 import S3Settings, S3Store
-from xcomctl.stores.s3_shelf import S3Shelf
-from xcomctl.stores.transfer import Description
+from xcomctl.s3.interface import Description
+from xcomctl.s3.store import S3Settings, S3Store
 
 LARGE = hashlib.shake_256(b"payload").digest((17 << 20) + 3)
 

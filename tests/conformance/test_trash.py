@@ -25,12 +25,12 @@ from tests.services.fault_proxy import fault_proxy
 from tests.services.interposed import Died, Interposed, dies, nth
 from tests.services.object_stores import point_to
 from tests.services.store_faults import ignores_conditions
-from xcomctl.apply import Outcome
 from xcomctl.demo.server import SeaweedFS
-from xcomctl.journal import steps
+from xcomctl.gc.apply import Outcome
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.interface import DeleteOutcome, ObjectInfo, Store
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.interface import DeleteOutcome, ObjectInfo, Store
+from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.state.journal import steps
 
 __all__ = ["bench", "make_bench"]
 

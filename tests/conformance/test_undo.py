@@ -23,8 +23,8 @@ from tests.services.deployment import DAY, MONTH, Deployment, two_runs
 from tests.services.interposed import Died, Interposed
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError
-from xcomctl.journal import OperationRecord
-from xcomctl.undo import Undone, preview, require_same_database, undo
+from xcomctl.state.journal import OperationRecord
+from xcomctl.state.undo import Undone, preview, require_same_database, undo
 
 __all__ = ["bench", "make_bench"]
 

@@ -14,10 +14,10 @@ from tests.conformance.bench import remove_versions
 from tests.schemas.airflow_database import AirflowDatabase, Shape
 from tests.services.deployment import Deployment
 from tests.services.object_stores import new_bucket, point_to, remove_bucket
-from xcomctl.journal import OperationRecord, operations
 from xcomctl.models import Root
-from xcomctl.trash.contents import contents
-from xcomctl.trash.entries import Discarded
+from xcomctl.state.journal import OperationRecord, operations
+from xcomctl.state.trash.contents import contents
+from xcomctl.state.trash.entries import Discarded
 
 KINDS = ("seaweed", "seaweed versions", "moto_server", "moto_server versions")
 

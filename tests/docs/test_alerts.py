@@ -11,7 +11,7 @@ from typing import Any
 import promql_parser
 import yaml
 
-from xcomctl.metrics import METRICS
+from xcomctl.cli.output.metrics import METRICS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ALERTS = EXAMPLES / "prometheus" / "xcomctl-alerts.yaml"

@@ -8,7 +8,7 @@ import pytest
 from tests.docs import commands
 from tests.docs.console import PAGES, REPOSITORY
 from xcomctl.cli.app import EXIT_CODES
-from xcomctl.guards import GUARD_IDS
+from xcomctl.gc.guards import GUARD_IDS
 
 OF_OTHER_PROGRAMS = {
     "--bucket",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.docs.console import REPOSITORY
-from xcomctl.metrics import METRICS
+from xcomctl.cli.output.metrics import METRICS
 
 
 def test_the_page_lists_every_metric_with_its_labels() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import PAGES, REPOSITORY, blocks
-from xcomctl.apply import execution, references
-from xcomctl.config_file import read_config_file
+from xcomctl.config.file import read_config_file
+from xcomctl.gc.apply import execution, references
 
 
 def _prose(page: Path) -> str:

@@ -195,8 +195,8 @@ def expire_locks(scene: Scene) -> None:
 
 def unbalanced(scene: Scene) -> list[str]:
     """Steps of the journal whose intent has no outcome, or one of another length."""
-    from xcomctl.journal import operations, steps
     from xcomctl.models import Root
+    from xcomctl.state.journal import operations, steps
 
     found = []
     for record in operations(scene.here.store, (Root.parse(scene.here.root),)):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from botocore.exceptions import ClientError
 
 from tests.services.deployment import Deployment
-from xcomctl.metadata.interface import Selection
+from xcomctl.airflow.interface import Selection
 
 _REFERENCE = re.compile(r"s3[an]?://(?:[^@/]*@)?([^/]+)/(.+)", re.DOTALL)
 

@@ -32,7 +32,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(distribution: Distribution
 def test_the_sql_files_are_data_of_the_tool(tool: Built) -> None:
     """What the tool reads at run time with importlib.resources is in the wheel."""
     inside = tool.wheel_files()
-    expected = {"xcomctl/demo/airflow33.sql", "xcomctl/inventory/schema.sql", "xcomctl/inventory/states.sql"}
+    expected = {
+        "xcomctl/demo/airflow33.sql",
+        "xcomctl/inventory/sql/schema.sql",
+        "xcomctl/inventory/sql/states.sql",
+    }
     assert sorted(expected - inside.keys()) == []
 
 

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from tests.schemas.airflow_database import SHAPES, AirflowDatabase, Shape
 from tests.services.deployment import DAY, Deployment, doomed
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
-from xcomctl.apply import Outcome, apply_plan
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.journal import OperationRecord, find
-from xcomctl.plan import Plan
+from xcomctl.gc.apply import Outcome, apply_plan
+from xcomctl.gc.plan import Plan
 from xcomctl.policy import Policy
-from xcomctl.undo import Undone, undo
+from xcomctl.state.journal import OperationRecord, find
+from xcomctl.state.undo import Undone, undo
 
 DAGS = st.sampled_from(["etl", "train"])
 RUNS = st.sampled_from(["r1", "r2", "r3"])

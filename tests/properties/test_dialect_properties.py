@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xcomctl import values
+from xcomctl.dialects import values
 from xcomctl.dialects.interface import Confidence
 from xcomctl.dialects.patterns import compiled
 from xcomctl.dialects.registry import DialectRegistry

@@ -23,9 +23,9 @@ from tests.services.listed_bucket import (
 from tests.services.scripted_store import Answer
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
-from xcomctl.stores.s3_errors import Request
-from xcomctl.stores.s3_listing import list_batches
-from xcomctl.stores.s3_pages import read_fast
+from xcomctl.s3.errors import Request
+from xcomctl.s3.listing.listing import list_batches
+from xcomctl.s3.listing.pages import read_fast
 
 NAMES = st.sampled_from(["a", "a-b", "a.b", "a b", "A", "b", "b+", "run%2F1", "", "é", "ti-1", "z~"])
 KEYS = st.lists(st.lists(NAMES, min_size=1, max_size=4).map("/".join), min_size=0, max_size=25, unique=True)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.services.worlds import World
 from tests.unit.test_inventory import objects, row, rows
+from xcomctl.airflow.database import DatabaseSource
 from xcomctl.dialects.configured import DialectRule
 from xcomctl.dialects.interface import Shortcuts
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.inventory import Inventory
-from xcomctl.metadata.database import DatabaseSource
 from xcomctl.models import Root, digest_of, uuids_in
 
 ROOT = Root("xcoms", "prod/")

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.test_inventory import NOW, ROOT, row, rows
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.inventory import Inventory
-from xcomctl.policy import Pin, Policy, Rule
+from xcomctl.policy import Pin, Policy, Rule, expiring_rows_sql, verdicts_sql
 
 DAY = timedelta(days=1)
 
@@ -151,9 +151,9 @@ def test_the_sql_of_a_policy_means_what_the_policy_says(seed: int) -> None:
     policy, given_rows = some_policy(chance), some_rows(chance)
     with Inventory(DialectRegistry(), [ROOT]) as inventory:
         inventory.add_rows([rows(*given_rows)])
-        query, parameters = policy.expiring_rows_sql(NOW)
+        query, parameters = expiring_rows_sql(policy, NOW)
         going = inventory.run(f"SELECT row_id, reason FROM ({query})", parameters)
-        query, parameters = policy.verdicts_sql(NOW)
+        query, parameters = verdicts_sql(policy, NOW)
         verdicts = inventory.run(f"SELECT row_id, expires, reason, kept_by FROM ({query})", parameters)
     assert sorted(row_id for row_id, _ in going) == sorted(expected(given_rows, policy))
     assert {row_id: reason for row_id, expires, reason, _ in verdicts if expires} == dict(going)

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from tests.schemas.airflow_database import AirflowDatabase
 from tests.services.deployment import DAY, Deployment
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
-from xcomctl import share
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError
-from xcomctl.fsck import check
+from xcomctl.inventory import shard_scan
+from xcomctl.inventory.fsck import check
+from xcomctl.inventory.shards import Shard, name_of
 from xcomctl.models import Root
 from xcomctl.policy import Pin, Policy, Rule
-from xcomctl.shards import Shard, name_of
 
 UUID = "6f2a1b3c-0000-4000-8000-{:012x}"
 DAGS = ("etl", "train", "a.b", "report_daily")
@@ -168,7 +168,7 @@ def test_shards_find_together_what_one_run_finds(
 ) -> None:
     """Actions of a collection, findings of a check, and their totals; rows of any DAG name objects of any other."""
     with world.build(placed, pushed, trashed, archived) as here, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(share, "MOST_ASKED_FOR", most_asked_for)
+        patched.setattr(shard_scan, "MOST_ASKED_FOR", most_asked_for)
         for look in (partial(planned, here, POLICIES[policy], keep), partial(found, here)):
             whole = look(None)
             shares = [look(Shard(number, of)) for number in range(1, of + 1)]

@@ -7,12 +7,12 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from xcomctl.airflow.interface import row_schema
 from xcomctl.dialects.registry import DialectRegistry
+from xcomctl.dialects.values import search_text
 from xcomctl.inventory import Inventory
-from xcomctl.metadata.interface import row_schema
 from xcomctl.models import Root
-from xcomctl.stores.interface import object_schema
-from xcomctl.values import search_text
+from xcomctl.s3.interface import object_schema
 
 ROOT = Root.parse("s3://bucket/x")
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.report.inventories import make
-from xcomctl.kept_inventory import open_kept
-from xcomctl.report import read_figures, render_page
+from xcomctl.inventory.report import read_figures, render_page
+from xcomctl.inventory.snapshot_file import open_kept
 
 
 @dataclass

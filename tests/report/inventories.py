@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from xcomctl.kept_inventory import TABLES
-from xcomctl.kept_inventory.tables import VERSION
+from xcomctl.inventory.snapshot_file import TABLES
+from xcomctl.inventory.snapshot_file.tables import VERSION
 
 NOW = "TIMESTAMP '2026-11-22 06:00:00'"
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.report.conftest import Open
 from tests.report.inventories import make
-from xcomctl.kept_inventory import open_kept
-from xcomctl.report import read_figures, render_page
+from xcomctl.inventory.report import read_figures, render_page
+from xcomctl.inventory.snapshot_file import open_kept
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -9,11 +9,11 @@ import duckdb
 import pytest
 
 from tests.report.inventories import make
-from xcomctl.kept_inventory import open_kept
-from xcomctl.report import Figures, read_figures, render_page
-from xcomctl.report.findings import findings_of
+from xcomctl.inventory.report import Figures, read_figures, render_page
+from xcomctl.inventory.report.findings import findings_of
+from xcomctl.inventory.snapshot_file import open_kept
 
-STYLE = Path(__file__).parents[2] / "xcomctl/report/page/page.css"
+STYLE = Path(__file__).parents[2] / "xcomctl/inventory/report/page/page.css"
 
 
 def figures_of(path: Path) -> Figures:

@@ -17,21 +17,21 @@ import pytest
 
 from tests.schemas.airflow_database import AirflowDatabase, Shape
 from tests.services.object_stores import ObjectServer
-from xcomctl.apply import Outcome, apply_plan
-from xcomctl.collect import Scope, plan_collection
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection, Source
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.inventory.build import Report, silent
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection, Source
+from xcomctl.gc.apply import Outcome, apply_plan
+from xcomctl.gc.collect import Scope, plan_collection
+from xcomctl.gc.plan import Plan
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.operation import Operation
-from xcomctl.plan import Plan
 from xcomctl.policy import Policy
-from xcomctl.stores.interface import Store
-from xcomctl.stores.s3 import S3Settings, S3Store
-from xcomctl.stores.stored_listing import StoredListing
-from xcomctl.trash.contents import contents
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import Store
+from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.s3.stored_listing import StoredListing
+from xcomctl.state.operation import Operation
+from xcomctl.state.trash.contents import contents
 
 DAY = timedelta(days=1)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xcomctl.codecs.interface import Payload, PreviewOptions
-from xcomctl.codecs.registry import Examined, examine
+from xcomctl.look.codecs.interface import Payload, PreviewOptions
+from xcomctl.look.codecs.registry import Examined, examine
 
 
 def examine_bytes(content: bytes, name: str = "", options: PreviewOptions | None = None) -> Examined:

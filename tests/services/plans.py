@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from xcomctl import __version__
-from xcomctl.plan import Basis, Guard, Plan
-from xcomctl.plan_actions import Actions, action_schema
+from xcomctl.gc.plan import Basis, Guard, Plan
+from xcomctl.gc.plan_actions import Actions, action_schema
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=timezone.utc)
 

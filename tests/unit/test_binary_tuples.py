@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from xcomctl.airflow.binary_tuples import BinaryTuples, Kind
 from xcomctl.errors import SourceError
-from xcomctl.metadata.binary_tuples import BinaryTuples, Kind
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from tests.services.payloads import examine_bytes, parquet_of
-from xcomctl.codecs.interface import FramePreview, PreviewOptions, TreePreview
 from xcomctl.errors import UnreadableError
+from xcomctl.look.codecs.interface import FramePreview, PreviewOptions, TreePreview
 
 
 def test_lines_of_json() -> None:

@@ -19,7 +19,9 @@ from tests.services.fault_proxy import FaultProxy, fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
 from tests.services.payloads import examine_bytes, parquet_of
 from tests.services.store_faults import breaks_after
-from xcomctl.codecs.interface import (
+from xcomctl.cli.output.previews import preview_document
+from xcomctl.errors import StoreError, UnreadableError, XcomctlError
+from xcomctl.look.codecs.interface import (
     FramePreview,
     Payload,
     PicklePreview,
@@ -27,13 +29,11 @@ from xcomctl.codecs.interface import (
     TextPreview,
     TreePreview,
 )
-from xcomctl.codecs.registry import Examined, examine, preview
-from xcomctl.codecs.text import TextCodec
-from xcomctl.errors import StoreError, UnreadableError, XcomctlError
+from xcomctl.look.codecs.registry import Examined, examine, preview
+from xcomctl.look.codecs.text import TextCodec
 from xcomctl.models import ObjectAddress
-from xcomctl.render.previews import preview_document
-from xcomctl.stores.reader import ObjectReader
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.reader import ObjectReader
+from xcomctl.s3.store import S3Settings, S3Store
 
 CORPUS = Path(__file__).parent.parent / "corpus" / "payloads"
 CASES: list[dict[str, Any]] = json.loads((CORPUS / "expected.json").read_text())
@@ -282,7 +282,7 @@ def test_bomb_is_not_unpacked() -> None:
 
 def test_packed_parquet_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A codec that reads from the end does not unpack more than a limit."""
-    monkeypatch.setattr("xcomctl.codecs.compression.MAX_SPOOLED", 4 << 20)
+    monkeypatch.setattr("xcomctl.look.codecs.compression.MAX_SPOOLED", 4 << 20)
     with pytest.raises(UnreadableError) as caught:
         examine_bytes(gzip.compress(b"PAR1" + b"\0" * (16 << 20)))
     assert str(caught.value).startswith("the content unpacks to more than 4 MiB")
@@ -321,8 +321,8 @@ def test_previews_need_no_pandas() -> None:
     code = (
         "import io, sys\n"
         "from pathlib import Path\n"
-        "from xcomctl.codecs.interface import Payload, PreviewOptions\n"
-        "from xcomctl.codecs.registry import preview\n"
+        "from xcomctl.look.codecs.interface import Payload, PreviewOptions\n"
+        "from xcomctl.look.codecs.registry import preview\n"
         "def look(name, **options):\n"
         "    content = Path(sys.argv[1], name).read_bytes()\n"
         "    preview(Payload(io.BytesIO(content), len(content), name), PreviewOptions(**options))\n"

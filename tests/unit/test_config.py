@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xcomctl.config import Configuration, Flags, Setting
+from xcomctl.config.settings import Configuration, Flags, Setting
 from xcomctl.errors import UsageError
 from xcomctl.models import Root
 

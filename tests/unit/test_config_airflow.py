@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xcomctl.airflow_settings import AirflowSettings, AirflowValue
+from xcomctl.airflow.settings import AirflowSettings, AirflowValue
 from xcomctl.errors import UsageError
 
 NEW = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"

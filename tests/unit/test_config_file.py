@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xcomctl.config_file import Section, read_config_file
+from xcomctl.config.file import Section, read_config_file
 from xcomctl.errors import UsageError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xcomctl.masking import mask_url
+from xcomctl.config.masking import mask_url
 
 
 @pytest.mark.parametrize(

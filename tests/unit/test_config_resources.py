@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.test_config import configuration, home
-from xcomctl.config import Setting
+from xcomctl.config.settings import Setting
 from xcomctl.errors import UsageError
 from xcomctl.inventory.resources import Resources
 

@@ -15,7 +15,7 @@ from tests.unit.test_inventory import NOW, ROOT, TWO, objects, row, rows
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.inventory import Inventory, dangling
 from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.store import S3Settings, S3Store
 
 GONE = [f"prod/etl/r1/load/{number:08x}-2222-4222-8222-222222222222" for number in range(20)]
 LISTED = f"prod/etl/r1/load/{TWO}"

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from xcomctl import values
+from xcomctl.dialects import values
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.models import ObjectAddress, Root
 

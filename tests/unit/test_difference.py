@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from xcomctl.difference import Change, Comparison, Difference, compare
+from xcomctl.cli.output.differences import print_difference, to_document
 from xcomctl.errors import UsageError
 from xcomctl.inventory.resources import Resources
+from xcomctl.look.difference import Change, Comparison, Difference, compare
+from xcomctl.look.preview import Found
 from xcomctl.models import Row
-from xcomctl.preview import Found
-from xcomctl.render.differences import print_difference, to_document
 
 AT = datetime(2026, 11, 1, 6, tzinfo=timezone.utc)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from xcomctl.backup.folder_target import FolderShelf
 from xcomctl.errors import NotFoundError, StoreError
-from xcomctl.stores.folder_shelf import FolderShelf
 
 
 @pytest.fixture

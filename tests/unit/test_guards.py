@@ -9,13 +9,13 @@ import pytest
 from tests.unit.test_inventory import NOW, ONE, ROOT, TWO, objects, row, rows
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError
-from xcomctl.guards import acceptances, judge
+from xcomctl.gc.guards import acceptances, judge
+from xcomctl.gc.plan import Guard
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify
-from xcomctl.mark import Mark
-from xcomctl.owner import Owner
-from xcomctl.plan import Guard
+from xcomctl.inventory.scan import Mark
 from xcomctl.policy import Policy
+from xcomctl.state.owner import Owner
 
 OURS = "0123456789abcdef"
 OTHER = "fedcba9876543210"

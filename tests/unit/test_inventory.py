@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from xcomctl.airflow.interface import row_schema
 from xcomctl.dialects.configured import DialectRule
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import StoreError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify
-from xcomctl.metadata.interface import row_schema
 from xcomctl.models import Root, outermost, uuids_in
-from xcomctl.policy import Policy
-from xcomctl.stores.interface import object_schema
+from xcomctl.policy import Policy, expiring_rows_sql
+from xcomctl.s3.interface import object_schema
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 OLD = NOW - timedelta(days=40)
@@ -170,7 +170,7 @@ def test_what_an_archive_table_names_is_live_and_never_expires(inventory: Invent
 
 def expiring(inventory: Inventory, policy: Policy) -> list[tuple[str, str]]:
     """Run and reason of each row that the policy lets go."""
-    query, parameters = policy.expiring_rows_sql(NOW)
+    query, parameters = expiring_rows_sql(policy, NOW)
     return inventory.sql.execute(
         f"SELECT run_id, e.reason FROM ({query}) e JOIN rows USING (row_id) ORDER BY run_id", parameters
     ).fetchall()

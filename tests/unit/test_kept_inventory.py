@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from xcomctl.cli.output.sql_values import plain
 from xcomctl.errors import UnreadableError, UsageError, XcomctlError
 from xcomctl.inventory.resources import Resources
-from xcomctl.kept_inventory import TABLES, KeptInventory, open_kept
-from xcomctl.kept_inventory.tables import VERSION
-from xcomctl.render.sql_values import plain
+from xcomctl.inventory.snapshot_file import TABLES, KeptInventory, open_kept
+from xcomctl.inventory.snapshot_file.tables import VERSION
 
 
 def keep(path: Path, version: int = VERSION) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xcomctl.metadata.selection import like_pattern
+from xcomctl.airflow.selection import like_pattern
 
 _CHARACTERS = "ab*?[]!-%_\\é\n"
 

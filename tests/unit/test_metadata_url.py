@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from xcomctl.airflow.url import parse_url
 from xcomctl.errors import UsageError
-from xcomctl.metadata.url import parse_url
 
 
 @pytest.mark.parametrize(

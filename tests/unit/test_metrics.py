@@ -9,11 +9,11 @@ import pytest
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from xcomctl.apply import Outcome
 from xcomctl.cli.measuring import recording
+from xcomctl.cli.output.metrics import LAST_SUCCESS, METRICS, MetricsFile
 from xcomctl.cli.progress import Talk
 from xcomctl.errors import RefusedError, UsageError, XcomctlError
-from xcomctl.metrics import LAST_SUCCESS, METRICS, MetricsFile
+from xcomctl.gc.apply import Outcome
 
 FIRST = datetime(2026, 11, 21, 4, tzinfo=timezone.utc)
 SECOND = datetime(2026, 11, 22, 4, tzinfo=timezone.utc)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from xcomctl.pace import MOST_AT_ONCE, Pace
+from xcomctl.gc.pace import MOST_AT_ONCE, Pace
 
 
 class Clock:

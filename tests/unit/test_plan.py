@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests.services.plans import AT
 from tests.services.plans import plan_of_kinds as plan
-from xcomctl.plan import Guard
+from xcomctl.gc.plan import Guard
 
 
 def test_actions_come_in_batches_of_their_kind() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xcomctl.errors import XcomctlError
-from xcomctl.plan_actions import ACTION_KINDS, Actions, action_schema
+from xcomctl.gc.plan_actions import ACTION_KINDS, Actions, action_schema
 
 SCHEMA = action_schema()
 TEXTS = st.none() | st.text(max_size=6)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.services.plans import plan_of, plan_of_kinds
 from xcomctl.errors import RefusedError, UsageError
-from xcomctl.plan import Guard, Plan
-from xcomctl.plan_file import load, save
+from xcomctl.gc.plan import Guard, Plan
+from xcomctl.gc.plan_file import load, save
 
 ROW = {
     "action": "delete_row",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from xcomctl.errors import UsageError
-from xcomctl.mark import LEAST_MIN_AGE as LEAST_OF_THE_COMMAND_LINE
+from xcomctl.inventory.scan import LEAST_MIN_AGE as LEAST_OF_THE_COMMAND_LINE
 from xcomctl.policy import Pin, Policy, Rule
-from xcomctl.policy_file import LEAST_MIN_AGE, PolicyFile, load_policy
+from xcomctl.policy.file import LEAST_MIN_AGE, PolicyFile, load_policy
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.matches import require_matches
-from xcomctl.policy import Pin, Policy, Rule, is_glob
+from xcomctl.policy import Pin, Policy, Rule, is_glob, verdicts_sql
 from xcomctl.policy.globs import overlap
 
 DAY = timedelta(days=1)
@@ -150,7 +150,7 @@ def test_the_size_of_a_value_is_that_of_its_row_and_its_objects(inventory: Inven
 
 def kept_by(inventory: Inventory, policy: Policy) -> list[tuple[str, list[tuple[str, str]]]]:
     """Run, and kind and reason of all that keeps it, of each row."""
-    query, parameters = policy.verdicts_sql(NOW)
+    query, parameters = verdicts_sql(policy, NOW)
     found = inventory.sql.execute(
         f"SELECT run_id, kept_by FROM ({query}) JOIN rows USING (row_id) ORDER BY run_id", parameters
     ).fetchall()

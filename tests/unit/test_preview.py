@@ -13,15 +13,15 @@ from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
 from tests.services.fault_proxy import fault_proxy
 from tests.services.object_stores import MotoServer, buckets, point_to
 from tests.services.store_faults import denied
-from xcomctl.codecs.interface import PreviewOptions, TreePreview
+from xcomctl.airflow.database import DatabaseSource
+from xcomctl.airflow.interface import Selection
+from xcomctl.airflow.naming import Name, readings
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, StoreError, UsageError
-from xcomctl.metadata.database import DatabaseSource
-from xcomctl.metadata.interface import Selection
+from xcomctl.look.codecs.interface import PreviewOptions, TreePreview
+from xcomctl.look.preview import Found, find, preview, stored_bytes
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.naming import Name, readings
-from xcomctl.preview import Found, find, preview, stored_bytes
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.store import S3Settings, S3Store
 
 UUID = "51bf3946-dfc4-4801-8406-2b278fa739d5"
 COMMON_IO = f"s3://aws_default@xcoms/base/etl/run_1/load/{UUID}"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from xcomctl.cli.output.columns import Column, Fit, OutputStyle
+from xcomctl.cli.output.output import write
+from xcomctl.cli.output.text import json_safe, visible
 from xcomctl.errors import UsageError
-from xcomctl.render.columns import Column, Fit, OutputStyle
-from xcomctl.render.output import write
-from xcomctl.render.text import json_safe, visible
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from xcomctl.codecs.interface import (
+from xcomctl.cli.output.folding import folded
+from xcomctl.cli.output.previews import print_preview, to_document
+from xcomctl.look.codecs.interface import (
     BinaryPreview,
     FramePreview,
     PicklePreview,
@@ -16,11 +18,9 @@ from xcomctl.codecs.interface import (
     TextPreview,
     TreePreview,
 )
+from xcomctl.look.preview import Found, Shown
 from xcomctl.models import ObjectAddress, Row
-from xcomctl.preview import Found, Shown
-from xcomctl.render.folding import folded
-from xcomctl.render.previews import print_preview, to_document
-from xcomctl.stores.interface import ObjectInfo
+from xcomctl.s3.interface import ObjectInfo
 
 WRITTEN_AT = datetime(2026, 11, 1, 6, tzinfo=timezone.utc)
 ROW = Row("xcom", "1", 7, "etl", "run_1", "load", 2, "key", WRITTEN_AT, b"12345")

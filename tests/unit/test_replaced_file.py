@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from xcomctl.errors import StoreError, UsageError
-from xcomctl.replaced_file import written_aside
+from xcomctl.files import written_aside
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

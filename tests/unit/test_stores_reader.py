@@ -14,8 +14,8 @@ import pytest
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import StoreError
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.reader import ObjectReader
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3.reader import ObjectReader
+from xcomctl.s3.store import S3Settings, S3Store
 
 KIB = 1 << 10
 

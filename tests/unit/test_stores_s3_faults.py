@@ -14,9 +14,9 @@ import pytest
 from tests.services.scripted_store import Answer, Asked, ScriptedStore, scripted_store
 from xcomctl.errors import StoreError, UsageError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores import s3_delete
-from xcomctl.stores.interface import DeleteOutcome, ObjectInfo
-from xcomctl.stores.s3 import S3Settings, S3Store
+from xcomctl.s3 import delete
+from xcomctl.s3.interface import DeleteOutcome, ObjectInfo
+from xcomctl.s3.store import S3Settings, S3Store
 
 WRITTEN_AT = datetime(2026, 11, 1, 6, 0, 0, tzinfo=timezone.utc)
 HEAD = Answer(
@@ -32,7 +32,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(s3_delete, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(delete, "_PAUSE_SECONDS", 0.001)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from tests.services.listed_bucket import listing_client
 from tests.services.scripted_store import Answer
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
-from xcomctl.stores.s3_errors import Request
-from xcomctl.stores.s3_fast_page import decoded, taken_out
-from xcomctl.stores.s3_pages import Pages, read_fast
+from xcomctl.s3.errors import Request
+from xcomctl.s3.listing.fast_page import decoded, taken_out
+from xcomctl.s3.listing.pages import Pages, read_fast
 
 KEYS = (
     "xcom/dag/scheduled__2026-11-01T00:00:00+00:00/task/0d3a7f3e-8e7b-4f6e-9a43-0b7a2a0f1c55",

@@ -10,10 +10,10 @@ from tests.services.listed_bucket import ListedBucket, listing_client
 from tests.services.scripted_store import Answer
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
-from xcomctl.stores import s3_listing
-from xcomctl.stores.s3_errors import Request
-from xcomctl.stores.s3_listing import list_batches
-from xcomctl.stores.s3_pages import read_fast
+from xcomctl.s3.errors import Request
+from xcomctl.s3.listing import listing
+from xcomctl.s3.listing.listing import list_batches
+from xcomctl.s3.listing.pages import read_fast
 
 KEYS = [f"dag{dag:02}/run/{number:03}" for dag in range(20) for number in range(30)]
 ROOT = Root("bucket")
@@ -44,7 +44,7 @@ def test_an_error_on_any_page_is_the_error_of_the_listing(number: int) -> None:
 
 def test_a_listing_that_is_not_read_to_its_end_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """To close the iterator is enough."""
-    monkeypatch.setattr(s3_listing, "_BATCH_ROWS", 50)
+    monkeypatch.setattr(listing, "_BATCH_ROWS", 50)
     with listing_client(ListedBucket(KEYS).page) as client:
         read_fast(client)
         batches = list_batches(client, ROOT, REQUEST)
@@ -94,7 +94,7 @@ def test_a_listing_in_order_is_read_by_one_thread() -> None:
 
 def test_a_batch_holds_several_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes in small pages is handed on in batches."""
-    monkeypatch.setattr(s3_listing, "_BATCH_ROWS", 100)
+    monkeypatch.setattr(listing, "_BATCH_ROWS", 100)
     with listing_client(ListedBucket(KEYS).page) as client:
         read_fast(client)
         sizes = [batch.num_rows for batch in list_batches(client, ROOT, REQUEST)]

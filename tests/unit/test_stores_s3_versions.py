@@ -12,7 +12,7 @@ from tests.services.scripted_store import Answer, Asked
 from tests.unit.test_stores_s3_faults import _credentials, error, store_of
 from xcomctl.errors import StoreError
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.interface import DeleteOutcome, ObjectVersion
+from xcomctl.s3.interface import DeleteOutcome, ObjectVersion
 
 __all__ = ["_credentials"]
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from xcomctl.stores import s3_waiting
-from xcomctl.stores.s3_waiting import Waiting
+from xcomctl.s3.listing import waiting
+from xcomctl.s3.listing.waiting import Waiting
 
 
 def threads_after(monkeypatch: pytest.MonkeyPatch, *requests: tuple[float, float]) -> int:
     """Threads after requests that took so many seconds, of which so many were work; the first one is no example."""
     clock = {"seconds": 0.0, "worked": 0.0}
-    monkeypatch.setattr(s3_waiting, "perf_counter", lambda: clock["seconds"])
-    monkeypatch.setattr(s3_waiting, "thread_time", lambda: clock["worked"])
-    waiting = Waiting()
+    monkeypatch.setattr(waiting, "perf_counter", lambda: clock["seconds"])
+    monkeypatch.setattr(waiting, "thread_time", lambda: clock["worked"])
+    watch = Waiting()
     for seconds, worked in [(9.0, 0.0), *requests]:
-        with waiting.watched():
+        with watch.watched():
             clock["seconds"] += seconds
             clock["worked"] += worked
-    return waiting.threads()
+    return watch.threads()
 
 
 @pytest.mark.parametrize(

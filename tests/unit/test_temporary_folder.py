@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from xcomctl.temporary_folder import TemporaryFolder
+from xcomctl.files import TemporaryFolder
 
 HOLDS_ONE = """
 import sys, time
 from pathlib import Path
-from xcomctl.temporary_folder import TemporaryFolder
+from xcomctl.files import TemporaryFolder
 folder = TemporaryFolder(Path(sys.argv[1]))
 Path(folder.name, "much").write_text("of it")
 print(folder.name, flush=True)

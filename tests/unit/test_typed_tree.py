@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from xcomctl.codecs.interface import FramePreview, Payload, Preview, PreviewOptions, TreePreview
-from xcomctl.codecs.registry import examine
+from xcomctl.look.codecs.interface import FramePreview, Payload, Preview, PreviewOptions, TreePreview
+from xcomctl.look.codecs.registry import examine
 
 GOLDEN = Path(__file__).parents[1] / "corpus" / "references" / "xcomctl"
 

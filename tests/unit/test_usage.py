@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from tests.unit.test_kept_inventory import keep
+from xcomctl.cli.output.usage import bar, growth_line, part_columns
 from xcomctl.errors import UsageError
-from xcomctl.kept_inventory import KeptInventory, open_kept
-from xcomctl.render.usage import bar, growth_line, part_columns
-from xcomctl.usage import (
+from xcomctl.inventory.snapshot_file import KeptInventory, open_kept
+from xcomctl.inventory.usage import (
     DIMENSIONS,
     Chosen,
     Growth,

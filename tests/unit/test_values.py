@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xcomctl.dialects.values import Json, Null, Opaque, Pickled, decode, layers, search_text
 from xcomctl.models import uuids_in
-from xcomctl.values import Json, Null, Opaque, Pickled, decode, layers, search_text
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

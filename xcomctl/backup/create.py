@@ -13,24 +13,17 @@ from threading import Lock
 from typing import Any
 
 from xcomctl import __version__
+from xcomctl.airflow.interface import RowRecord, RowTarget, Selection, Source
 from xcomctl.backup.ledger import Entry, Ledger, Need
-from xcomctl.backup.manifest import (
-    Manifest,
-    backup_ids,
-    new_id,
-    payload_name,
-    read_manifest,
-    write_manifest,
-)
+from xcomctl.backup.manifest import Manifest, backup_ids, new_id, payload_name, read_manifest, write_manifest
 from xcomctl.backup.parts import PartWriter, required_lines
 from xcomctl.backup.spool import spooled
+from xcomctl.backup.target import Shelf
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import NotFoundError, RefusedError, StoreError, XcomctlError
-from xcomctl.inventory.build import Report, silent
-from xcomctl.metadata.interface import RowRecord, RowTarget, Selection, Source
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.stores.shelf import Shelf
-from xcomctl.stores.transfer import TransferStore
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import TransferStore
 
 _THREADS = 8
 _TARGETS_AT_A_TIME = 500

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from xcomctl.stores.transfer import Description
-from xcomctl.temporary_folder import TemporaryFolder
+from xcomctl.files import TemporaryFolder
+from xcomctl.s3.interface import Description
 
 _SCHEMA = """
 CREATE TABLE wanted (reference INTEGER, line INTEGER, uri TEXT, sure INTEGER, sha256 TEXT);

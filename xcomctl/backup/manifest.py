@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from xcomctl.backup.target import Shelf
 from xcomctl.errors import NotFoundError, RefusedError
-from xcomctl.stores.shelf import Shelf
 
 SCHEMA = "xcomctl.backup/1"
 

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, cast
 
 from xcomctl.backup.manifest import Part, PartKind, part_name
 from xcomctl.backup.spool import proven
+from xcomctl.backup.target import Shelf
 from xcomctl.errors import RefusedError, UnreadableError
-from xcomctl.stores.shelf import Shelf
 
 _LINES = 100_000
 _BYTES = 64 << 20

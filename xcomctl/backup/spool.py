@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
+from xcomctl.backup.target import Shelf
 from xcomctl.errors import NotFoundError, UnreadableError
-from xcomctl.stores.shelf import Shelf
 
 _IN_MEMORY = 8 << 20
 

@@ -13,9 +13,9 @@ from xcomctl.backup.ledger import Entry, Ledger
 from xcomctl.backup.manifest import Manifest, is_sha256, payload_name
 from xcomctl.backup.parts import read_part
 from xcomctl.backup.spool import proven
+from xcomctl.backup.target import Shelf
 from xcomctl.errors import UnreadableError
-from xcomctl.inventory.build import Report, silent
-from xcomctl.stores.shelf import Shelf
+from xcomctl.progress import Report, silent
 
 _THREADS = 8
 _BATCH = 256

@@ -17,13 +17,13 @@ from xcomctl.errors import LockedError, PartialError, RefusedError
 from xcomctl.units import format_duration, parse_duration, quantity
 
 if TYPE_CHECKING:
-    from xcomctl.apply import Outcome
     from xcomctl.cli.interruption import Interruption
+    from xcomctl.cli.output.columns import OutputStyle
     from xcomctl.cli.progress import Talk
-    from xcomctl.operation import Operation
-    from xcomctl.plan import Plan
-    from xcomctl.render.columns import OutputStyle
-    from xcomctl.wiring import Session
+    from xcomctl.config.session import Session
+    from xcomctl.gc.apply import Outcome
+    from xcomctl.gc.plan import Plan
+    from xcomctl.state.operation import Operation
 
 
 _NOTHING = {"apply": "the plan does nothing", "rm": "no XCom matches"}
@@ -63,7 +63,7 @@ def carry_out(
     if manner.dry_run or style.format == "table":
         emit_plan(plan, style)
     if not manner.dry_run and plan.is_empty:
-        from xcomctl.apply import Outcome
+        from xcomctl.gc.apply import Outcome
 
         _settle(plan, session, manner, talk)
         talk.note(_NOTHING.get(manner.command, "nothing to collect"))
@@ -85,7 +85,7 @@ def carry_out(
 
 def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool:
     """Whether the plan is to be applied. Raises RefusedError for a guard, UsageError where nobody can be asked."""
-    from xcomctl.render.plans import plan_summary
+    from xcomctl.cli.output.plans import plan_summary
 
     refused = plan.refusals
     if manner.dry_run:
@@ -116,8 +116,8 @@ def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool
 
 def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
     """Where an operation was killed, find out what became of it, although there is nothing to do by now."""
-    from xcomctl.freshness import roots_of
-    from xcomctl.journal import unfinished
+    from xcomctl.gc.freshness import roots_of
+    from xcomctl.state.journal import unfinished
 
     roots = roots_of(plan)
     if not roots:
@@ -138,8 +138,8 @@ def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
 
 def _begun(plan: Plan, session: Session, manner: Manner, talk: Talk) -> AbstractContextManager[Operation]:
     """An operation for the plan."""
-    from xcomctl.freshness import roots_of
-    from xcomctl.lock import Patience
+    from xcomctl.gc.freshness import roots_of
+    from xcomctl.state.lock import Patience
 
     def waiting(cause: str) -> None:
         talk.note(f"{cause}: waiting for at most {format_duration(manner.wait_lock)}")
@@ -164,7 +164,7 @@ def _execute(
     interruption: Interruption,
     on_outcome: Callable[[Outcome], None],
 ) -> None:
-    from xcomctl.apply import Outcome, apply_plan
+    from xcomctl.gc.apply import Outcome, apply_plan
 
     if plan.scope.get("backup_to"):
         _back_up(plan, session, plan.scope["backup_to"], talk)
@@ -221,7 +221,7 @@ def _execute(
 def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
     """Save the rows that go, with their objects. Raises RefusedError where that fails: then nothing must be deleted."""
     from xcomctl.backup import back_up
-    from xcomctl.freshness import roots_of
+    from xcomctl.gc.freshness import roots_of
 
     targets = list(plan.row_targets())
     if not targets:

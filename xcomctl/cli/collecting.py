@@ -27,10 +27,10 @@ from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
-    from xcomctl.collect import Scope
-    from xcomctl.plan import Plan
+    from xcomctl.config.session import Session
+    from xcomctl.gc.collect import Scope
+    from xcomctl.gc.plan import Plan
     from xcomctl.policy import Policy
-    from xcomctl.wiring import Session
 
 _WHAT = "What may go"
 
@@ -151,9 +151,9 @@ class CollectOptions:
 
         Raises UsageError for whatever is wrong about the options or the file.
         """
-        from xcomctl.collect import Scope
+        from xcomctl.gc.collect import Scope
+        from xcomctl.inventory.shards import Shard
         from xcomctl.policy import Policy
-        from xcomctl.shards import Shard
 
         require_acceptances(self.accept or ())
         choices: dict[str, Any] = {}
@@ -215,7 +215,7 @@ def make_plan(
 
     `inventory` is the URI of an S3 Inventory, `weighed` as for `plan_collection`.
     """
-    from xcomctl.collect import plan_collection
+    from xcomctl.gc.collect import plan_collection
 
     roots = resolve_roots(session, talk)
     listing = open_inventory(session, inventory, roots, talk)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from xcomctl.wiring import Session
+    from xcomctl.config.session import Session
 
 _PATIENCE = 1.0
 """Seconds that the database may take to answer."""
@@ -131,8 +131,8 @@ def _answers(ctx: typer.Context, question: list[str], query: Query) -> Iterator[
 
 
 def _session(ctx: typer.Context) -> Session:
-    from xcomctl.config import Flags
-    from xcomctl.wiring import Session
+    from xcomctl.config.session import Session
+    from xcomctl.config.settings import Flags
 
     given = ctx.params
     flags = Flags(
@@ -148,7 +148,7 @@ def _file(session: Session, question: list[str]) -> Path:
     """The file of an answer: named after the database, without its password, and the question."""
     import hashlib
 
-    from xcomctl.masking import mask_url
+    from xcomctl.config.masking import mask_url
 
     settings = session.configuration
     asked = [mask_url(settings.database().value), settings.db_schema().value, *question]

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from xcomctl.inventory.build import Report
+from xcomctl.progress import Report
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

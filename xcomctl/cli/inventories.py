@@ -14,13 +14,13 @@ from xcomctl.cli.policies import read_policy
 from xcomctl.cli.scoping import IgnoreArchives, ShardOption, open_inventory, parse_min_age, resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
-from xcomctl.shards import Shard
-from xcomctl.temporary_folder import TemporaryFolder
+from xcomctl.files import TemporaryFolder
+from xcomctl.inventory.shards import Shard
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
-    from xcomctl.kept_inventory import KeptInventory
-    from xcomctl.wiring import Session
+    from xcomctl.config.session import Session
+    from xcomctl.inventory.snapshot_file import KeptInventory
 
 _WHAT = "What may go"
 
@@ -102,8 +102,8 @@ def make_inventory(
 
     Raises UsageError, SourceError, StoreError.
     """
-    from xcomctl.kept_inventory import Choice, keep_inventory
-    from xcomctl.mark import DEFAULT_MIN_AGE
+    from xcomctl.inventory.scan import DEFAULT_MIN_AGE
+    from xcomctl.inventory.snapshot_file import Choice, keep_inventory
 
     policy, file_age, _ = read_policy(judging.policy, judging.older_than, judging.keep_last)
     # Nothing is deleted here, so any grace period may be asked about.
@@ -138,7 +138,7 @@ def inventory_to_ask(
 
     Raises UsageError, SourceError, StoreError.
     """
-    from xcomctl.kept_inventory import open_kept
+    from xcomctl.inventory.snapshot_file import open_kept
 
     if named is not None and "://" not in named:
         if judging.given:

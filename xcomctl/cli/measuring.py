@@ -16,13 +16,13 @@ from xcomctl.cli.progress import Talk
 from xcomctl.errors import UsageError, XcomctlError
 
 if TYPE_CHECKING:
-    from xcomctl.apply import Outcome
-    from xcomctl.fsck import Check
-    from xcomctl.metadata.interface import TableWeight
-    from xcomctl.metrics import MetricsFile
+    from xcomctl.airflow.interface import TableWeight
+    from xcomctl.cli.output.metrics import MetricsFile
+    from xcomctl.gc.apply import Outcome
+    from xcomctl.gc.plan import Plan
+    from xcomctl.inventory.fsck import Check
+    from xcomctl.inventory.usage import Growth, Part
     from xcomctl.models import Root
-    from xcomctl.plan import Plan
-    from xcomctl.usage import Growth, Part
 
 MetricsOption = Annotated[
     Path | None,
@@ -70,7 +70,7 @@ class Recording:
         """What became of the plan, as far as it came."""
         if self.file is None:
             return
-        from xcomctl.apply.outcome import OBJECT_RESULTS, ROW_RESULTS
+        from xcomctl.gc.apply.outcome import OBJECT_RESULTS, ROW_RESULTS
 
         for result in ROW_RESULTS:
             self.file.set("xcomctl_actions", outcome.rows[result], "rows", result)
@@ -148,7 +148,7 @@ def recording(path: Path | None, command: str, talk: Talk, *, acts: bool = False
     if path is None:
         yield Recording(None)
         return
-    from xcomctl.metrics import MetricsFile
+    from xcomctl.cli.output.metrics import MetricsFile
 
     file = MetricsFile(path.expanduser(), command)
     begun = time.monotonic()

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xcomctl.lock import Patience
+    from xcomctl.config.session import Session
     from xcomctl.models import Root
-    from xcomctl.operation import Operation
-    from xcomctl.wiring import Session
+    from xcomctl.state.lock import Patience
+    from xcomctl.state.operation import Operation
 
 
 def begun(
@@ -28,9 +28,9 @@ def begun(
     Without roots there is no journal. Raises LockedError where another one holds a lock for longer than `patience`
     lasts (None: at once), StoreError, SourceError.
     """
-    from xcomctl.collect import DEFAULT_TRASH_KEEP
-    from xcomctl.lock import AT_ONCE
-    from xcomctl.operation import Operation
+    from xcomctl.state.lock import AT_ONCE
+    from xcomctl.state.operation import Operation
+    from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
     return Operation.begin(
         session.source,

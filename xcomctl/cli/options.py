@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from xcomctl.airflow.interface import Selection
 from xcomctl.cli.completion import complete_dag, complete_key, complete_ref, complete_run, complete_task
-from xcomctl.config import Flags
-from xcomctl.metadata.interface import Selection
-from xcomctl.render.columns import OutputStyle
+from xcomctl.cli.output.columns import OutputStyle
+from xcomctl.config.settings import Flags
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
     from xcomctl.cli.resources import ResourceOptions
-    from xcomctl.wiring import Session
+    from xcomctl.config.session import Session
 
 _CONNECTION = "Where rows and objects live"
 _SELECTION = "Which rows"
@@ -151,7 +151,7 @@ class ConnectionOptions:
 
         Nothing is connected before it is used. Raises UsageError for a bad option or configuration.
         """
-        from xcomctl.wiring import Session
+        from xcomctl.config.session import Session
 
         return Session(self.flags(resources).load())
 

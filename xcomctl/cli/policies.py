@@ -12,7 +12,7 @@ from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     from xcomctl.policy import Policy
-    from xcomctl.policy_file import PolicyFile
+    from xcomctl.policy.file import PolicyFile
 
 
 class DocumentFormat(str, Enum):
@@ -42,6 +42,6 @@ def read_policy_file(file: Path, older_than: str | None, keep_last: int | None) 
             "--policy says what may go, and so do --older-than and --keep-last",
             hint="write older_than and keep_last into the policy file",
         )
-    from xcomctl.policy_file import load_policy
+    from xcomctl.policy.file import load_policy
 
     return load_policy(file)

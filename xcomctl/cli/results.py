@@ -9,17 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from xcomctl.render.columns import Column, OutputStyle
-from xcomctl.render.documents import document_chunks
-from xcomctl.render.output import write
+from xcomctl.cli.output.columns import Column, OutputStyle
+from xcomctl.cli.output.documents import document_chunks
+from xcomctl.cli.output.output import write
 from xcomctl.units import format_size, format_time
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xcomctl.apply import Outcome
-    from xcomctl.fsck import Check
-    from xcomctl.plan import Plan
+    from xcomctl.gc.apply import Outcome
+    from xcomctl.gc.plan import Plan
+    from xcomctl.inventory.fsck import Check
 
 Record = dict[str, Any]
 
@@ -70,7 +70,7 @@ def require_columns(columns: Sequence[Column[Any]], style: OutputStyle) -> None:
 def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
     """Write the result of a check: a summary for people, one document, or one finding a line."""
     if for_people(style):
-        from xcomctl.render.plans import print_check
+        from xcomctl.cli.output.plans import print_check
 
         print_check(_console(), check, samples=samples)
         return
@@ -93,7 +93,7 @@ def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
 def emit_plan(plan: Plan, style: OutputStyle) -> None:
     """Write a plan: totals and samples for people, one document, or one action a line."""
     if for_people(style):
-        from xcomctl.render.plans import print_plan
+        from xcomctl.cli.output.plans import print_plan
 
         print_plan(_console(), plan)
         return
@@ -105,7 +105,7 @@ def emit_plan(plan: Plan, style: OutputStyle) -> None:
 
 def show_plan(plan: Plan) -> None:
     """Show a plan on stderr, to somebody who is about to be asked and whose stdout is for a program."""
-    from xcomctl.render.plans import print_plan
+    from xcomctl.cli.output.plans import print_plan
 
     print_plan(_console(sys.stderr), plan)
 
@@ -118,7 +118,7 @@ def emit_outcome(
     `operation_id` is None where nothing was begun, or nothing can be undone.
     """
     if style.format == "table":
-        from xcomctl.render.plans import print_outcome
+        from xcomctl.cli.output.plans import print_outcome
 
         # Where the actions were asked for line by line, nothing else belongs between them.
         print_outcome(_console(sys.stdout if for_people(style) else sys.stderr), outcome)

@@ -10,12 +10,12 @@ from xcomctl.units import format_time
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
-    from xcomctl.plan import Plan
+    from xcomctl.gc.plan import Plan
 
 
 def save_plan(plan: Plan, path: Path, talk: Talk) -> None:
     """Save a plan, and say how it is applied. Raises UsageError where it cannot be written."""
-    from xcomctl.plan_file import save
+    from xcomctl.gc.plan_file import save
 
     save(plan, path)
     talk.note(f"the plan is in {path}", hint=f"xcomctl apply {shlex.quote(str(path))}, within a day")

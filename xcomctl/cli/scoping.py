@@ -15,8 +15,8 @@ from xcomctl.units import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
-    from xcomctl.stores.stored_listing import StoredListing
-    from xcomctl.wiring import Session
+    from xcomctl.config.session import Session
+    from xcomctl.s3.stored_listing import StoredListing
 
 _SCOPE = "What is looked at"
 
@@ -89,7 +89,7 @@ def open_inventory(
 
 def parse_min_age(text: str, unsafe: bool) -> timedelta:
     """Read `--min-age`. Raises UsageError below one hour without `--unsafe-min-age`."""
-    from xcomctl.mark import LEAST_MIN_AGE
+    from xcomctl.inventory.scan import LEAST_MIN_AGE
 
     grace = _within_reach("--min-age", text)
     if grace < LEAST_MIN_AGE and not unsafe:
@@ -137,7 +137,7 @@ def parse_keep(option: str, text: str) -> timedelta:
 def require_acceptances(words: Sequence[str]) -> None:
     """Raise UsageError for an `--accept` that is none, before anything is read."""
     if words:
-        from xcomctl.guards import acceptances
+        from xcomctl.gc.guards import acceptances
 
         acceptances(words)
 
@@ -157,7 +157,7 @@ def resolve_roots(session: Session, talk: Talk) -> tuple[Root, ...]:
     """
     if session.roots:
         return tuple(session.roots)
-    from xcomctl.collect import propose_roots
+    from xcomctl.gc.collect import propose_roots
 
     found = propose_roots(session.source, session.dialects)
     if not found:

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from xcomctl.cli.output.text import json_safe, visible
 from xcomctl.errors import UsageError
-from xcomctl.render.text import json_safe, visible
 
 _given: list[str] = []
 _known: list[bool] = []
@@ -35,7 +35,7 @@ def in_json() -> bool:
 
 def require_format() -> None:
     """Raise UsageError where the variable holds what is no format. What is wrong about a file is told by who needs it."""
-    from xcomctl.config import Configuration, Flags
+    from xcomctl.config.settings import Configuration, Flags
 
     configuration = Configuration(
         Flags(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from xcomctl.cli.progress import Advance, Talk
-from xcomctl.inventory.build import Report
+from xcomctl.progress import Report
 
 _BETWEEN_MILESTONES = 10.0
 """Seconds after which a log hears of a stage that goes on."""

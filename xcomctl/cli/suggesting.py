@@ -13,8 +13,8 @@ from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
+    from xcomctl.config.session import Session
     from xcomctl.doctor.suggestion import Found
-    from xcomctl.wiring import Session
 
 
 class IamPurpose(str, Enum):
@@ -89,10 +89,10 @@ def suggest(session: Session, place: str, talk: Talk) -> None:
 
 def _found(session: Session, talk: Talk) -> Found:
     """What is known of the set-up. What cannot be found out is left out, with a word on why."""
+    from xcomctl.config.masking import mask_url
     from xcomctl.doctor.sample import take_sample
     from xcomctl.doctor.suggestion import Found
     from xcomctl.errors import SourceError
-    from xcomctl.masking import mask_url
 
     configuration = session.configuration
     found = Found(

@@ -28,7 +28,7 @@ class Verb:
     """Its line in the list: what the docstring begins with."""
     panel: str
     place: str | None = None
-    """`module:function` in `xcomctl.cli`; None for a word that does nothing without a verb below it."""
+    """`module:function` in `xcomctl.cli.commands`; None for a word that does nothing without a verb below it."""
     below: dict[str, str] = field(default_factory=dict)
     """Name and place of each verb below it."""
 
@@ -78,132 +78,130 @@ VERBS = (
         "ls",
         "List XComs, newest first: size, type, and whether they live in the database or in S3.",
         LOOK,
-        "cmd_ls:ls",
+        "ls:ls",
     ),
     Verb(
         "show",
         "Preview one XCom: a table, a dict, a text, a pickle (never loaded), wherever it lives.",
         LOOK,
-        "cmd_show:show",
+        "show:show",
     ),
     Verb(
         "diff",
         "Tell what changed from one XCom to another, or since the run before: columns, rows, cells, paths.",
         LOOK,
-        "cmd_diff:diff",
+        "diff:diff",
     ),
     Verb(
         "fsck",
         "Check that rows and objects fit: orphaned, dangling, unresolved and foreign.",
         LOOK,
-        "cmd_fsck:fsck",
+        "fsck:fsck",
     ),
     Verb(
         "du",
         "Show where the bytes are: rows, objects and sizes by DAG, or by whatever else tells them apart.",
         LOOK,
-        "cmd_du:du",
+        "du:du",
     ),
-    Verb("explain", "Explain why a row or an object stays or goes.", LOOK, "cmd_explain:explain"),
+    Verb("explain", "Explain why a row or an object stays or goes.", LOOK, "explain:explain"),
     Verb(
         "inventory",
         "Keep an inventory in a file: every row and every object, joined and judged, for questions in SQL.",
         LOOK,
-        "cmd_inventory:inventory",
+        "inventory:inventory",
     ),
     Verb(
         "sql",
         "Question rows and objects in SQL, the dialect of DuckDB: entries, objects, rows, refs, about.",
         LOOK,
-        "cmd_sql:sql",
+        "sql:sql",
     ),
     Verb(
         "report",
         "Save a page to look at: what fills the bucket, how it grows, what is broken, and what the policy would free.",
         LOOK,
-        "cmd_report:report",
+        "report:report",
     ),
-    Verb(
-        "gc", "Collect garbage: expired rows with their objects, and orphaned objects.", COLLECT, "cmd_gc:gc"
-    ),
+    Verb("gc", "Collect garbage: expired rows with their objects, and orphaned objects.", COLLECT, "gc:gc"),
     Verb(
         "rm",
         "Remove chosen XComs: their rows, and the objects that no other row references.",
         COLLECT,
-        "cmd_rm:rm",
+        "rm:rm",
     ),
     Verb(
         "plan",
         "Plan a collection, to be read and applied later.",
         COLLECT,
-        "cmd_plan:plan",
-        {"show": "cmd_plan:plan_show"},
+        "plan:plan",
+        {"show": "plan:plan_show"},
     ),
     Verb(
         "apply",
         "Execute a saved plan: just its actions, as far as what they are about is still as it was seen.",
         COLLECT,
-        "cmd_apply:apply",
+        "apply:apply",
     ),
     Verb(
         "policy",
         "What may go, as a team writes it down.",
         COLLECT,
-        below={"check": "cmd_policy:policy_check"},
+        below={"check": "policy:policy_check"},
     ),
     Verb(
         "log",
         "Show what was done to the stores, newest first: who, when, with which command, and how much.",
         BACK,
-        "cmd_log:log",
+        "log:log",
     ),
     Verb(
         "undo",
         "Bring back the rows and objects that an operation deleted, as they were.",
         BACK,
-        "cmd_undo:undo",
+        "undo:undo",
     ),
     Verb(
         "trash",
         "What collections moved out of the way.",
         BACK,
         below={
-            "ls": "cmd_trash:trash_ls",
-            "restore": "cmd_trash:trash_restore",
-            "purge": "cmd_trash:trash_purge",
+            "ls": "trash:trash_ls",
+            "restore": "trash:trash_restore",
+            "purge": "trash:trash_purge",
         },
     ),
     Verb(
         "backup",
         "Copy XComs, rows and objects, to a safe place.",
         BACK,
-        "cmd_backup:backup",
-        {"ls": "cmd_backup:backup_ls", "verify": "cmd_backup:backup_verify"},
+        "backup:backup",
+        {"ls": "backup:backup_ls", "verify": "backup:backup_verify"},
     ),
     Verb(
         "restore",
         "Put a backup back: objects first, then the rows that reference them. Nothing is overwritten.",
         BACK,
-        "cmd_restore:restore",
+        "restore:restore",
     ),
     Verb(
         "doctor",
         "Check the set-up, the first command to run: what is there, what is wrong, and what to do about it.",
         SET_UP,
-        "cmd_doctor:doctor",
+        "doctor:doctor",
     ),
     Verb(
         "completion",
         "Print what makes bash, zsh or fish complete verbs, options, and names from the database.",
         SET_UP,
-        "cmd_completion:completion",
+        "completion:completion",
     ),
-    Verb("config", "Show the configuration.", SET_UP, below={"show": "cmd_config:config_show"}),
+    Verb("config", "Show the configuration.", SET_UP, below={"show": "config:config_show"}),
     Verb(
         "demo",
         "Show what xcomctl does, on a real S3 server and a metadata database made for it.",
         SET_UP,
-        "cmd_demo:demo",
+        "demo:demo",
     ),
 )
 """Every verb, in the order of the help."""
@@ -242,5 +240,5 @@ def help_if_no_verb(context: typer.Context) -> None:
 
 def _function(place: str) -> Callable[..., None]:
     module, _, name = place.partition(":")
-    found: Callable[..., None] = getattr(import_module(f"xcomctl.cli.{module}"), name)
+    found: Callable[..., None] = getattr(import_module(f"xcomctl.cli.commands.{module}"), name)
     return found

@@ -12,8 +12,8 @@ from xcomctl.cli.scoping import parse_limits
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from xcomctl.render.columns import OutputStyle
-    from xcomctl.usage import Chosen, Dimension
+    from xcomctl.cli.output.columns import OutputStyle
+    from xcomctl.inventory.usage import Chosen, Dimension
 
 _WHICH = "Which rows and objects"
 _HOW = "In which parts"
@@ -60,7 +60,7 @@ class ChoiceOptions:
 
     def chosen(self, now: datetime) -> Chosen:
         """The same, as adding up takes it. Raises UsageError for a bad time."""
-        from xcomctl.usage import Chosen
+        from xcomctl.inventory.usage import Chosen
 
         start, end = parse_limits(self.since, self.until, self.older_than, now=now)
         return Chosen(self.dag, self.run, self.task, self.key, start, end)
@@ -116,7 +116,7 @@ class PartOptions:
 
     def dimensions(self) -> tuple[Dimension, ...]:
         """What tells the parts from each other. Raises UsageError where options are wrong or contradict each other."""
-        from xcomctl.usage import DEPTHS, dimensions
+        from xcomctl.inventory.usage import DEPTHS, dimensions
 
         given = {
             "--by": self.by is not None,

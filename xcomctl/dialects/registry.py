@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from xcomctl import values
-from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, xcom_s3
+from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, values, xcom_s3
 from xcomctl.dialects.configured import DialectRule, compile_rule
 from xcomctl.dialects.documents import reference_in
 from xcomctl.dialects.interface import UNCLAIMABLE, Claim, KeyPattern, Reference, Shortcuts, certainty

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from xcomctl import values
+from xcomctl.dialects import values
 
 # What `S3`, `xcom_s3://`, the bare keys and the JSON forms have in common; an escape may hide any of it.
 TRACES = (b"s3", b"S3", b"xcom", b"XCOM", b"\\u")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from xcomctl import values
+from xcomctl.dialects import values
 from xcomctl.dialects.interface import Dialects, Reference, certainty
 from xcomctl.models import Root
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from xcomctl.dialects import common_io, own
 from xcomctl.doctor.interface import Diagnosis
 from xcomctl.doctor.patient import Patient
-from xcomctl.stores.interface import StoreErrorInfo
+from xcomctl.s3.interface import StoreErrorInfo
 from xcomctl.units import quantity
 
 _DIALECTS = {

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
+from xcomctl.airflow.interface import TableWeight
 from xcomctl.doctor.interface import Diagnosis
 from xcomctl.doctor.patient import Patient
-from xcomctl.guards.surroundings import LONGEST_TRANSACTION
-from xcomctl.metadata.interface import TableWeight
+from xcomctl.gc.guards.surroundings import LONGEST_TRANSACTION
 from xcomctl.units import format_duration, format_size, format_time, quantity
 
 _LONG_TRANSACTION = timedelta(hours=1)

@@ -13,12 +13,11 @@ from xcomctl.errors import StoreError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify
 from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.mark import DEFAULT_MIN_AGE, Mark, fill
+from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Mark, fill
 from xcomctl.models import RESERVED_FOLDER, Root
 from xcomctl.policy import Policy
-from xcomctl.stores.interface import StoreErrorInfo
-from xcomctl.stores.settings import LifecycleRule
-from xcomctl.trash.places import TRASH_FOLDER
+from xcomctl.s3.interface import LifecycleRule, StoreErrorInfo
+from xcomctl.state.trash.places import TRASH_FOLDER
 from xcomctl.units import exact_duration, format_duration, quantity
 
 _NAME = "store.lifecycle"

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from xcomctl.collect import DEFAULT_TRASH_KEEP
+from xcomctl.airflow.interface import Source, SourceCondition
 from xcomctl.dialects.interface import Dialects
 from xcomctl.doctor.sample import Sample, take_sample
 from xcomctl.errors import SourceError
-from xcomctl.inventory.build import Report, silent
 from xcomctl.inventory.resources import Resources
-from xcomctl.metadata.interface import Source, SourceCondition
 from xcomctl.models import Root
-from xcomctl.policy_file import PolicyFile
-from xcomctl.stores.interface import Store
-from xcomctl.stores.settings import BucketSettings
+from xcomctl.policy.file import PolicyFile
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import BucketSettings, Store
+from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
 _PROPOSED = 5
 """So many of the roots that references show are examined where none is given."""

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from xcomctl.doctor.interface import Diagnosis
 from xcomctl.doctor.patient import Patient
-from xcomctl.lock import read_holder
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.owner import Owner, owner_address, read_owner
-from xcomctl.stores.interface import StoreErrorInfo
-from xcomctl.trash.places import TRASH_FOLDER
+from xcomctl.s3.interface import StoreErrorInfo
+from xcomctl.state.lock import read_holder
+from xcomctl.state.owner import Owner, owner_address, read_owner
+from xcomctl.state.trash.places import TRASH_FOLDER
 from xcomctl.units import exact_duration, format_duration, format_size, format_time, quantity
 
 _NEIGHBOURS = 200

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from xcomctl.airflow.interface import Selection, Source
 from xcomctl.dialects.interface import Dialects
-from xcomctl.metadata.interface import Selection, Source
+from xcomctl.dialects.values import Json, decode
 from xcomctl.models import ObjectAddress, Root, Row, uuids_in
-from xcomctl.values import Json, decode
 
 ROWS = 1_000
 """Rows that are looked at."""

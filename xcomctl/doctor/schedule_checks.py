@@ -9,8 +9,8 @@ from itertools import islice
 from xcomctl.doctor.interface import Diagnosis
 from xcomctl.doctor.patient import Patient
 from xcomctl.errors import RefusedError
-from xcomctl.journal import OperationRecord, operations
-from xcomctl.policy_check import match_policy
+from xcomctl.inventory.policy_check import match_policy
+from xcomctl.state.journal import OperationRecord, operations
 from xcomctl.units import format_duration, format_time, quantity
 
 _LOOKED_AT = 100

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from xcomctl.doctor.interface import Diagnosis, Status
 from xcomctl.doctor.patient import Patient
 from xcomctl.errors import RefusedError, StoreError, UsageError
-from xcomctl.guards.surroundings import MOST_SKEW
+from xcomctl.gc.guards.surroundings import MOST_SKEW
 from xcomctl.models import Root
-from xcomctl.stores.interface import StoreErrorInfo
-from xcomctl.stores.settings import StoreRight
+from xcomctl.s3.interface import StoreErrorInfo, StoreRight
 from xcomctl.units import format_duration
 
 _READING = ("s3:ListBucket", "s3:GetObject")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from importlib import resources as files
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,20 +29,14 @@ from xcomctl.inventory.whole_keys import (
     REACHING_OVER_QUOTES,
     mentioned_keys,
 )
-from xcomctl.inventory.workspace import Workspace
+from xcomctl.inventory.workspace import Workspace, sql_text
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, outermost
-from xcomctl.stores.interface import ObjectInfo, object_schema
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import ObjectInfo, object_schema
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-Report = Callable[[str, int], None]
-"""Told the stage ("objects", "rows", ...) and how many more of it were done."""
-
-
-def silent(stage: str, count: int) -> None:
-    """A Report that tells nobody."""
 
 
 class Inventory:
@@ -103,9 +96,8 @@ class Inventory:
         return self.sql.execute(statement, parameters).fetchall()
 
     def run_script(self, name: str, parameters: dict[str, object] | None = None) -> None:
-        """Run one of the SQL files beside this module, statement by statement."""
-        text = files.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")
-        for statement in self.sql.extract_statements(text):
+        """Run one of the files of `inventory/sql/`, statement by statement."""
+        for statement in self.sql.extract_statements(sql_text(name)):
             self.sql.execute(statement, parameters if statement.named_parameters else None).fetchall()
 
     def insert(self, table: str, records: Sequence[Sequence[object]]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from xcomctl.errors import StoreError
-from xcomctl.inventory.build import Inventory, Report, silent
+from xcomctl.inventory.build import Inventory
 from xcomctl.models import ObjectAddress
-from xcomctl.stores.interface import ObjectInfo, Store, StoreErrorInfo
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
 
 _BATCH = 2_000
 

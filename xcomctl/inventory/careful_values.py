@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xcomctl.arrow_arrays import flags, integers, texts
 from xcomctl.dialects.interface import Dialects
+from xcomctl.dialects.values import search_text
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root
-from xcomctl.values import search_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

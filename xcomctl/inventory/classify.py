@@ -9,7 +9,7 @@ from datetime import datetime
 from xcomctl.dialects.interface import UNCLAIMABLE
 from xcomctl.inventory.build import Inventory
 from xcomctl.models import RESERVED_FOLDER
-from xcomctl.policy import Policy, glob_pattern
+from xcomctl.policy import Policy, expiring_rows_sql, glob_pattern, pinned_objects_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: dat
     `now` is the database's clock, for the ages of rows; `cutoff` is on the store's clock: an unreferenced object
     that is not older is `recent`.
     """
-    query, parameters = policy.expiring_rows_sql(now)
+    query, parameters = expiring_rows_sql(policy, now)
     inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
-    query, parameters = policy.pinned_objects_sql(now)
+    query, parameters = pinned_objects_sql(policy, now)
     inventory.run(f"CREATE OR REPLACE TABLE pinned_objects AS {query}", parameters)
     # The DAGs of all objects are read from their keys only where they are asked for.
     inventory.run("CREATE OR REPLACE TABLE scoped_objects (object_id BIGINT)")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from importlib import resources
 from itertools import groupby
 from typing import Any
 
 from xcomctl.dialects.interface import Dialects
-from xcomctl.inventory.build import Inventory, Report, silent
+from xcomctl.inventory.build import Inventory
+from xcomctl.inventory.workspace import sql_text
 from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress
-from xcomctl.stores.interface import ObjectInfo, Store, StoreErrorInfo
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
 
 _BATCH = 1000
 
@@ -45,7 +46,7 @@ def confirm_dangling(
     if store is None:
         return
     inventory.run(
-        _text("judged_suspects.sql").replace("{suspects}", _text("suspects.sql")),
+        sql_text("judged_suspects.sql").replace("{suspects}", sql_text("suspects.sql")),
         {
             "before": None if listed_at is None else (listed_at - _LATE).replace(tzinfo=None),
             "over": list(TERMINAL_RUN_STATES),
@@ -102,7 +103,3 @@ def _confirm(inventory: Inventory, store: Store, dialects: Dialects, suspects: l
     inventory.insert("dangling_rows", dangling)
     inventory.insert("unreachable_rows", unreachable)
     return all(answer is None for answer in answers)
-
-
-def _text(name: str) -> str:
-    return resources.files("xcomctl.inventory").joinpath(name).read_text(encoding="utf-8")

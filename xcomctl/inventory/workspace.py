@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
+from importlib import resources as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcomctl.errors import UsageError, XcomctlError
+from xcomctl.files import TemporaryFolder
 from xcomctl.inventory.resources import Resources
-from xcomctl.temporary_folder import TemporaryFolder
 from xcomctl.units import format_size
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of <malloc.h>
 _LARGE = 128 << 10
 
 _OTHER_FOLDER = "--tmp DIR names a folder with more room"
+
+
+def sql_text(name: str) -> str:
+    """The text of a file of `inventory/sql/`."""
+    return package_files.files("xcomctl.inventory").joinpath("sql", name).read_text(encoding="utf-8")
 
 
 class Workspace:

@@ -2,5 +2,15 @@
 
 from xcomctl.policy.globs import glob_pattern, is_glob
 from xcomctl.policy.model import Pin, Policy, Rule
+from xcomctl.policy.verdicts import expiring_rows_sql, pinned_objects_sql, verdicts_sql
 
-__all__ = ["Pin", "Policy", "Rule", "glob_pattern", "is_glob"]
+__all__ = [
+    "Pin",
+    "Policy",
+    "Rule",
+    "expiring_rows_sql",
+    "glob_pattern",
+    "is_glob",
+    "pinned_objects_sql",
+    "verdicts_sql",
+]

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from xcomctl.policy.globs import overlap, specificity
-from xcomctl.policy.verdicts import Query, expiring_rows, pinned_objects, verdicts
 
 DEFAULT_KEEP_LAST = 1
 """Newest finished runs that are kept per DAG unless told otherwise, because tasks pull from prior runs."""
@@ -115,23 +114,3 @@ class Policy:
         if any(rule.is_for_all for rule in by_specificity):
             return tuple(by_specificity)
         return (*by_specificity, Rule(older_than=self.older_than, keep_last=self.keep_last))
-
-    def expiring_rows_sql(self, now: datetime) -> Query:
-        """A query over an inventory that gives `(row_id, reason)` of each row that may go, with its parameters.
-
-        A row whose reference cannot be followed with the roots at hand stays: its going would leave an object that
-        nothing names.
-        """
-        return expiring_rows(self, now)
-
-    def verdicts_sql(self, now: datetime) -> Query:
-        """A query over an inventory that gives the verdict on every row, with its parameters.
-
-        Columns: `row_id`, `rule_no` (in `ordered_rules`), `expires`, `reason` (of a row that may go), and `kept_by`, a list
-        of `{kind, reason, ends_at}` of all that keeps it; `ends_at` (UTC without zone) is when that ends by itself, or NULL.
-        """
-        return verdicts(self, now)
-
-    def pinned_objects_sql(self, now: datetime) -> Query:
-        """A query over an inventory that gives `(object_id, reason)` of each object that a pin keeps."""
-        return pinned_objects(self, now)

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from xcomctl.models import TERMINAL_RUN_STATES
 from xcomctl.policy.globs import glob_pattern
+from xcomctl.policy.model import Pin, Policy, Rule
 from xcomctl.units import exact_duration, format_time
-
-if TYPE_CHECKING:
-    from xcomctl.policy.model import Pin, Policy, Rule
 
 Query = tuple[str, dict[str, object]]
 
@@ -104,16 +101,25 @@ _EXPIRED = (
 _EXPIRES = " AND ".join(f"NOT coalesce({keep.condition}, true)" for keep in _KEEPS)
 
 
-def expiring_rows(policy: Policy, now: datetime) -> Query:
-    """`(row_id, reason)` of each row that may go."""
+def expiring_rows_sql(policy: Policy, now: datetime) -> Query:
+    """A query over an inventory that gives `(row_id, reason)` of each row that may go, with its parameters.
+
+    A row whose reference cannot be followed with the roots at hand stays: its going would leave an object that nothing
+    names.
+    """
     if not policy.expires_anything:
         return "SELECT NULL::BIGINT AS row_id, NULL::VARCHAR AS reason WHERE false", {}
     judged, parameters = _judged(policy, now)
     return f"{judged} SELECT row_id, {_EXPIRED} AS reason FROM judged WHERE {_EXPIRES}", parameters
 
 
-def verdicts(policy: Policy, now: datetime) -> Query:
-    """The verdict on every row: `(row_id, rule_no, expires, reason, kept_by)`."""
+def verdicts_sql(policy: Policy, now: datetime) -> Query:
+    """A query over an inventory that gives the verdict on every row, with its parameters.
+
+    Columns: `row_id`, `rule_no` (in `Policy.ordered_rules`), `expires`, `reason` (of a row that may go), and `kept_by`, a
+    list of `{kind, reason, ends_at}` of all that keeps it; `ends_at` (UTC without zone) is when that ends by itself, or
+    NULL.
+    """
     kept_by = ", ".join(
         f"CASE WHEN coalesce({keep.condition}, true)"
         f" THEN {{'kind': '{keep.kind}', 'reason': {keep.reason}, 'ends_at': {keep.ends_at}}} END"
@@ -129,10 +135,11 @@ def verdicts(policy: Policy, now: datetime) -> Query:
     return query, parameters
 
 
-def pinned_objects(policy: Policy, now: datetime) -> Query:
-    """`(object_id, reason)` of each object that a pin keeps: its key's coordinates match.
+def pinned_objects_sql(policy: Policy, now: datetime) -> Query:
+    """A query over an inventory that gives `(object_id, reason)` of each object that a pin keeps, with its parameters.
 
-    A coordinate that neither the key nor a row tells may be the pinned one, and counts as it.
+    A pin keeps an object whose key's coordinates match. A coordinate that neither the key nor a row tells may be the pinned
+    one, and counts as it.
     """
     pins = _pins_in_force(policy, now)
     if not pins:

@@ -1,0 +1,163 @@
+"""The names that users give to XComs, `dag/run/task[3]:key` and short ids: read, looked up, and suggested."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from xcomctl.airflow.interface import Selection, Source
+from xcomctl.errors import NotFoundError, UsageError
+from xcomctl.models import Row
+
+LATEST = "latest"
+"""In the place of a run id: the newest run of the DAG that has XComs."""
+DEFAULT_KEY = "return_value"
+
+_SHORT_ID = re.compile(r"\d+-[0-9a-fA-F]{6}")
+_DAG = re.compile(r"[\w.-]+")
+_TASK = re.compile(r"(?P<task>[\w.-]+)(?:\[(?P<index>-?\d+)\])?(?::(?P<key>.+))?", re.DOTALL)
+_GLOB = re.compile(r"[*?\[]")
+
+_MAX_READINGS = 8
+_LOOKED_AT = 500
+"""Rows of a run that near matches are sought among."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One reading of `dag/run/task[3]:key`."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    key: str = DEFAULT_KEY
+
+    def names(self, row: Row) -> bool:
+        """Whether this is the row's name."""
+        index = -1 if row.map_index is None else row.map_index
+        return (self.dag_id, self.run_id, self.task_id, self.map_index, self.key) == (
+            row.dag_id,
+            row.run_id,
+            row.task_id,
+            index,
+            row.key,
+        )
+
+
+def short_id_in(ref: str) -> str | None:
+    """The short id that `ref` is, as `ls` prints it; None if it is something else."""
+    return ref.lower() if _SHORT_ID.fullmatch(ref) else None
+
+
+def readings(ref: str) -> Iterator[Name]:
+    """Every way to read `ref`, the likeliest first: a DAG id has no `/`, a run id may have one, a key may hold anything."""
+    dag_id, _, rest = ref.partition("/")
+    if not _DAG.fullmatch(dag_id):
+        return
+    place = rest.find("/")
+    while place > 0:
+        match = _TASK.fullmatch(rest, place + 1)
+        if match is not None:
+            index = int(match["index"]) if match["index"] else -1
+            yield Name(dag_id, rest[:place], match["task"], index, match["key"] or DEFAULT_KEY)
+        place = rest.find("/", place + 1)
+
+
+def row_named(ref: str, source: Source) -> Row:
+    """The row that `ref` names, of the current attempt.
+
+    Raises NotFoundError with near matches, UsageError (malformed), SourceError.
+    """
+    names = [name for _, name in zip(range(_MAX_READINGS), readings(ref), strict=False)]
+    if not names:
+        raise UsageError(
+            f"{ref!r} is not the name of an XCom",
+            hint="write dag/run/task:key, dag/run/task[3]:key for a mapped task, or latest for the run",
+        )
+    resolved = [_with_run(name, source) for name in names]
+    for name in resolved:
+        row = next(_rows(name, source), None)
+        if row is not None:
+            return row
+    raise _unknown(resolved[0], source)
+
+
+def same_in_run(row: Row, run_id: str, source: Source) -> Row | None:
+    """The XCom of the same task, index and key in another run of the row's DAG, of the current attempt."""
+    index = -1 if row.map_index is None else row.map_index
+    name = Name(str(row.dag_id), run_id, str(row.task_id), index, row.key)
+    return next(_rows(name, source), None)
+
+
+def _with_run(name: Name, source: Source) -> Name:
+    if name.run_id != LATEST:
+        return name
+    newest = next(iter(source.run_ids(name.dag_id, limit=1)), LATEST)
+    return Name(name.dag_id, newest, name.task_id, name.map_index, name.key)
+
+
+def _rows(name: Name, source: Source, *, all_attempts: bool = False) -> Iterator[Row]:
+    selection = Selection(
+        dag=name.dag_id,
+        run=_exact(name.run_id),
+        task=name.task_id,
+        key=_exact(name.key),
+        map_index=name.map_index,
+        all_attempts=all_attempts,
+    )
+    return (row for row in source.rows(selection) if name.names(row))
+
+
+def _exact(text: str) -> str | None:
+    """The text as a glob that matches only itself; None (anything, to be compared afterwards) where it looks like a glob."""
+    return None if _GLOB.search(text) else text
+
+
+def _unknown(name: Name, source: Source) -> NotFoundError:
+    """Why there is no such row, as far down its name as things exist, and what is near."""
+    dags = source.dag_ids()
+    if name.dag_id not in dags:
+        near = difflib.get_close_matches(name.dag_id, sorted(dags), n=3)
+        return NotFoundError(
+            f"there is no DAG {name.dag_id!r}", hint=_suggestion(near) or "xcomctl ls lists XComs"
+        )
+    rows = list(
+        source.rows(Selection(dag=name.dag_id, run=_exact(name.run_id), all_attempts=True), limit=_LOOKED_AT)
+    )
+    rows = [row for row in rows if row.run_id == name.run_id]
+    if not rows:
+        runs = source.run_ids(name.dag_id)
+        if not runs:
+            return NotFoundError(f"no run of {name.dag_id} has XComs", hint="xcomctl ls lists XComs")
+        near = difflib.get_close_matches(name.run_id, runs, n=3) or runs[:3]
+        return NotFoundError(
+            f"no run {name.run_id!r} of {name.dag_id} has XComs",
+            hint=f"{_suggestion(near)} (newest: {runs[0]}, or write {LATEST})",
+        )
+    earlier = next((row for row in rows if name.names(row)), None)
+    if earlier is not None:
+        return NotFoundError(
+            f"only an earlier attempt wrote {earlier.ref}",
+            hint=f"xcomctl show {earlier.short_id} shows that one",
+        )
+    wanted = f"{name.task_id}[{name.map_index}]:{name.key}"
+    within = {_within_run(row): row.ref for row in rows}
+    near = difflib.get_close_matches(wanted, sorted(within), n=3)
+    # A mapped task that was named without an index, or another key of the same task, is nearer than any spelling.
+    near = [each for each in sorted(within) if each.startswith(f"{name.task_id}[")][:3] or near
+    return NotFoundError(
+        f"run {name.run_id} of {name.dag_id} has no XCom {wanted.replace('[-1]', '')}",
+        hint=_suggestion([within[each] for each in near])
+        or f"xcomctl ls --dag {name.dag_id} --run {name.run_id} lists what it has",
+    )
+
+
+def _within_run(row: Row) -> str:
+    return f"{row.task_id}[{-1 if row.map_index is None else row.map_index}]:{row.key}"
+
+
+def _suggestion(near: Sequence[str]) -> str | None:
+    return f"did you mean {' or '.join(near)}?" if near else None

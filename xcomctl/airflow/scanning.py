@@ -1,0 +1,72 @@
+"""Every row of a table, or every row of some DAGs, as record batches: by COPY where that is possible."""
+
+# Names of tables are quoted, and values are always parameters.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from xcomctl.airflow.copied_rows import CopiedRows
+from xcomctl.airflow.dag_scope import DagScope
+from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.queries import Queries, TableQuery
+from xcomctl.airflow.records import to_batches
+from xcomctl.airflow.streaming import streamed
+from xcomctl.airflow.url import DatabaseAddress
+from xcomctl.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 20_000
+BATCH_BYTES = 32 << 20
+
+
+def scan(
+    connection: Connection, queries: Queries, address: DatabaseAddress, name: str, scope: DagScope
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a live table or an archive, within the scope. Raises SourceError, also if they do not come whole."""
+    table = _table(queries, name)
+    condition, parameters = scope.condition(table)
+    # Without the tables that are looked up beside it, unless the condition is about them.
+    count = table.count(condition) if condition else f"SELECT count(*) FROM {queries.table(name)}"
+    with told_as_source_error(address):
+        counted = connection.execute(sa.text(count), parameters).scalar()
+    given = 0
+    for batch in _batches(connection, queries, address, name, condition, parameters):
+        given += batch.num_rows
+        if (wanted := scope.filtered(batch)).num_rows:
+            yield wanted
+    if given != counted:
+        raise SourceError(
+            f"{address.label}: short result, table {name} gave {given} rows of {counted}",
+            hint="run the command again; a result that is not whole is never used",
+        )
+
+
+def _batches(
+    connection: Connection,
+    queries: Queries,
+    address: DatabaseAddress,
+    name: str,
+    condition: str,
+    parameters: dict[str, Any],
+) -> Iterator[pa.RecordBatch]:
+    limits = {"most_rows": BATCH_ROWS, "most_bytes": BATCH_BYTES}
+    stored = _table(queries.by_stored_times(), name)
+    copied_rows = CopiedRows.of(connection, stored, address)
+    if copied_rows is not None:
+        yield from copied_rows.batches(condition, parameters, **limits)
+        return
+    table = _table(queries, name)
+    with streamed(connection, table.select(queries.engine, condition), parameters, address) as records:
+        yield from to_batches(records, table, **limits)
+
+
+def _table(queries: Queries, name: str) -> TableQuery:
+    return queries.live(name) if name in queries.shape.live else queries.archive(name)

@@ -1,8 +1,0 @@
-"""Execute a plan, inside an operation: what is needed comes back, rows go, then objects, and all is looked at again."""
-
-from xcomctl.apply.execution import apply_plan
-from xcomctl.apply.outcome import Outcome
-from xcomctl.apply.purging import purge_unreferenced
-from xcomctl.apply.references import still_referenced
-
-__all__ = ["Outcome", "apply_plan", "purge_unreferenced", "still_referenced"]

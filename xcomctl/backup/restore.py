@@ -1,0 +1,216 @@
+"""A restore from its begin to its end: everything is proven, then batch by batch objects first and rows second."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import Any
+
+from xcomctl.airflow.interface import InsertOutcome, RowRecord, Selection, Source
+from xcomctl.backup.ledger import Entry, Ledger
+from xcomctl.backup.manifest import Manifest
+from xcomctl.backup.parts import required_lines
+from xcomctl.backup.relocation import moved, target_of
+from xcomctl.backup.restore_objects import PutBack, put_back
+from xcomctl.backup.target import Shelf
+from xcomctl.errors import RefusedError
+from xcomctl.models import ObjectAddress, Root
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import TransferStore
+from xcomctl.state.operation import Operation
+
+_THREADS = 8
+_ROWS_AT_A_TIME = 200
+_EXAMPLES = 5
+
+ROW_OUTCOMES = ("inserted", "identical", "conflict", "no_task_instance", "no_object", "not_movable")
+"""Of the rows that were meant. no_object: its object did not come back. not_movable: its reference cannot be rewritten."""
+
+OBJECT_OUTCOMES = ("restored", "identical", "conflict", "damaged")
+
+NOT_RESTORED = ("conflict", "no_task_instance", "no_object", "not_movable", "damaged")
+
+
+@dataclass(slots=True)
+class RestoreResult:
+    """What a restore did so far; it stays true when it is cut short by an error."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
+    bytes_restored: int = 0
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    """By `rows.<outcome>` and `objects.<outcome>`, the first few of what was not restored."""
+
+    @property
+    def failed(self) -> int:
+        """Rows and objects that were meant to be there afterwards and are not."""
+        return sum(counts[name] for counts in (self.rows, self.objects) for name in NOT_RESTORED)
+
+    def document(self, manifest: Manifest, *, dry_run: bool) -> dict[str, Any]:
+        """The result as JSON types."""
+        return {
+            "schema": "xcomctl.restore/1",
+            "backup": manifest.id,
+            "dry_run": dry_run,
+            "rows": {name: self.rows[name] for name in ROW_OUTCOMES},
+            "objects": {name: self.objects[name] for name in OBJECT_OUTCOMES},
+            "bytes_restored": self.bytes_restored,
+            "examples": self.examples,
+        }
+
+    def count_row(self, record: RowRecord, outcome: str) -> None:
+        """Count one row."""
+        self.rows[outcome] += 1
+        ref = f"{record.dag_id}/{record.run_id}/{record.task_id}"
+        index = "" if record.map_index == -1 else f"[{record.map_index}]"
+        self._keep("rows", outcome, f"{ref}{index}:{record.key}")
+
+    def count_object(self, done: PutBack) -> None:
+        """Count one object."""
+        self.objects[done.result] += 1
+        if done.result == "restored":
+            self.bytes_restored += done.entry.size
+        self._keep("objects", done.result, f"{done.uri}: {done.cause}" if done.cause else done.uri)
+
+    def _keep(self, what: str, outcome: str, example: str) -> None:
+        if outcome in NOT_RESTORED:
+            kept = self.examples.setdefault(f"{what}.{outcome}", [])
+            if len(kept) < _EXAMPLES:
+                kept.append(example)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of the backup on its way: as it goes into the database, with the objects that it needs."""
+
+    record: RowRecord
+    entries: tuple[Entry, ...]
+
+
+def restore(
+    shelf: Shelf,
+    manifest: Manifest,
+    source: Source,
+    store: TransferStore,
+    *,
+    selection: Selection,
+    to_root: Root | None,
+    operation: Operation | None,
+    result: RestoreResult,
+    report: Report = silent,
+) -> None:
+    """Put back the rows that are meant and the objects that they need, counting in `result`.
+
+    Without an operation nothing is changed, and `result` says what would become of each. Doing it again after a crash
+    ends in the same state. Raises RefusedError for a damaged backup before anything is changed, SourceError, StoreError.
+    """
+    roots = [Root.parse(uri) for uri in manifest.roots]
+    with Ledger() as ledger, ThreadPoolExecutor(_THREADS) as threads:
+        for part in manifest.parts_of("objects"):
+            ledger.record(_entries(required_lines(shelf, part)))
+        for part in manifest.parts_of("rows"):
+            for _ in required_lines(shelf, part):
+                report("lines checked", 1)
+
+        def put(entry: Entry) -> PutBack:
+            address = ObjectAddress.parse(entry.uri)
+            target = target_of(entry.uri, roots, to_root) if to_root else None
+            return put_back(entry, target or address, store=store, shelf=shelf, dry_run=operation is None)
+
+        lines = _meant(shelf, manifest, selection)
+        while batch := list(islice(lines, _ROWS_AT_A_TIME)):
+            chosen = [_prepared(line, ledger, roots, to_root, result) for line in batch]
+            wanted = [line for line in chosen if line is not None]
+            outcomes = source.insertable([line.record for line in wanted])
+            wanted = _count_hopeless(wanted, outcomes, result)
+            pending = {
+                entry.uri: entry
+                for line in wanted
+                for entry in line.entries
+                if ledger.result_of(entry.uri) is None
+            }
+            if operation is not None:
+                operation.fence()
+            for done in threads.map(put, pending.values()):
+                ledger.settle(done.entry.uri, done.result)
+                result.count_object(done)
+                report("objects", 1)
+            _insert(wanted, source, ledger, operation, result)
+            report("rows", len(batch))
+
+
+def _entries(lines: Iterator[dict[str, Any]]) -> Iterator[Entry]:
+    for line in lines:
+        try:
+            yield Entry.of(line)
+        except (KeyError, TypeError):
+            raise RefusedError("the backup is damaged: an object's line is malformed") from None
+
+
+def _meant(shelf: Shelf, manifest: Manifest, selection: Selection) -> Iterator[dict[str, Any]]:
+    """The lines of the rows that the selection means."""
+    for part in manifest.parts_of("rows"):
+        for line in required_lines(shelf, part):
+            row = line["row"]
+            globs = (
+                (selection.dag, row["dag_id"]),
+                (selection.run, row["run_id"]),
+                (selection.task, row["task_id"]),
+                (selection.key, row["key"]),
+            )
+            if all(glob is None or fnmatchcase(name, glob) for glob, name in globs) and (
+                selection.map_index is None or row["map_index"] == selection.map_index
+            ):
+                yield line
+
+
+def _prepared(
+    line: dict[str, Any], ledger: Ledger, roots: Sequence[Root], to_root: Root | None, result: RestoreResult
+) -> _Line | None:
+    """A line with what the backup has of its objects; None, and counted, where it cannot go where it should."""
+    record = RowRecord.of(line["row"])
+    entries = [entry for entry in map(ledger.entry, line["objects"]) if entry and entry.state == "stored"]
+    if to_root is not None:
+        changed = moved(record, [entry.uri for entry in entries], roots, to_root)
+        if changed is None:
+            result.count_row(record, "not_movable")
+            return None
+        record = changed
+    return _Line(record, tuple(entries))
+
+
+def _count_hopeless(
+    lines: Sequence[_Line], outcomes: Sequence[InsertOutcome], result: RestoreResult
+) -> list[_Line]:
+    """Those lines that can be in the database afterwards; no object comes back for the others, which are counted."""
+    kept = []
+    for line, outcome in zip(lines, outcomes, strict=True):
+        if outcome in ("inserted", "identical"):
+            kept.append(line)
+        else:
+            result.count_row(line.record, outcome)
+    return kept
+
+
+def _insert(
+    lines: Sequence[_Line],
+    source: Source,
+    ledger: Ledger,
+    operation: Operation | None,
+    result: RestoreResult,
+) -> None:
+    ready = []
+    for line in lines:
+        states = {ledger.result_of(entry.uri) for entry in line.entries}
+        if states <= {"restored", "identical"}:
+            ready.append(line.record)
+        else:
+            # Without its object it would dangle; with another one in its place it would lie.
+            result.count_row(line.record, "no_object")
+    outcomes = source.insertable(ready) if operation is None else operation.insert_rows(ready)
+    for record, outcome in zip(ready, outcomes, strict=True):
+        result.count_row(record, outcome)

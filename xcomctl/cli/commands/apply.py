@@ -1,0 +1,82 @@
+"""`xcomctl apply`: execute a saved plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xcomctl.cli.applying import Manner, carry_out
+from xcomctl.cli.collecting import Accept, MaxRate, WaitLock, Yes, parse_wait
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.results import ACTION_COLUMNS, require_columns
+from xcomctl.cli.saved_plans import introduce
+from xcomctl.cli.scoping import require_acceptances
+
+
+@with_options
+def apply(
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    resources: ResourceOptions,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A saved plan.", show_default=False)],
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="Refuse a plan that was made with another policy file than this one.",
+            rich_help_panel="Consent",
+        ),
+    ] = None,
+    accept: Accept = None,
+    yes: Yes = False,
+    max_rate: MaxRate = None,
+    wait_lock: WaitLock = None,
+) -> None:
+    """Execute a saved plan: just its actions, as far as what they are about is still as it was seen.
+
+    A plan that was edited, is older than a day, or was made for another database or other stores is refused (exit 5).
+    What changed since is skipped and counted. A plan can be applied again: that ends in the same state.
+
+    Examples:
+
+        xcomctl apply plan.xcp
+
+        xcomctl apply plan.xcp --yes --policy policy.toml
+    """
+    style = output.style()
+    require_columns(ACTION_COLUMNS, style)
+    require_acceptances(accept or ())
+    wait = parse_wait(wait_lock)
+    voice = talk.talk()
+
+    from xcomctl.gc.freshness import require_fresh
+    from xcomctl.gc.plan_file import load
+    from xcomctl.policy.file import load_policy
+
+    digest = None if policy is None else load_policy(policy).digest
+    with Interruption() as interruption, connection.open(resources) as session:
+        saved = load(file, session.resources.tmp)
+        introduce(saved, voice)
+        fresh = require_fresh(
+            saved,
+            session.source,
+            session.store if saved.scope["roots"] else None,
+            roots=session.roots,
+            endpoint=session.endpoint,
+            policy_digest=digest,
+            accepted=accept or (),
+        )
+        carry_out(
+            fresh,
+            session,
+            Manner("apply", yes=yes, max_rate=max_rate, wait_lock=wait),
+            style=style,
+            talk=voice,
+            interruption=interruption,
+        )

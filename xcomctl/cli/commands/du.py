@@ -1,0 +1,216 @@
+"""`xcomctl du`: where the bytes are."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.inventories import InventoryToAsk, JudgingOptions, inventory_to_ask
+from xcomctl.cli.measuring import MetricsOption, recording
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.output.output import write
+from xcomctl.cli.output.text import visible
+from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.results import for_people, require_columns
+from xcomctl.cli.weighing import ChoiceOptions, PartOptions
+from xcomctl.errors import UsageError
+from xcomctl.units import format_size, quantity
+
+if TYPE_CHECKING:
+    from xcomctl.airflow.interface import TableWeight
+    from xcomctl.cli.measuring import Recording
+    from xcomctl.cli.output.columns import Column, OutputStyle
+    from xcomctl.inventory.snapshot_file import KeptInventory
+    from xcomctl.inventory.usage import Chosen, Dimension, Growth, Part
+
+_DAGS_RECORDED = 50
+"""How many DAGs metrics tell one by one: each is a time series."""
+
+
+@with_options
+def du(
+    connection: ConnectionOptions,
+    resources: ResourceOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    parts: PartOptions,
+    choice: ChoiceOptions,
+    inventory: InventoryToAsk = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="A policy file, which says what is expired.",
+            rich_help_panel="What is looked at",
+        ),
+    ] = None,
+    metrics_file: MetricsOption = None,
+) -> None:
+    """Show where the bytes are: rows, objects and sizes by DAG, or by whatever else tells them apart.
+
+    A size is that of the values in rows, references among them, and of the objects in S3. An object is counted once,
+    also if several rows reference it; one that none references belongs to the DAG that its own key tells.
+    Growth is what was written in the last 30 days and is still there: nothing is taken off for what was deleted, and
+    the forecast goes on as if nothing were deleted from now on.
+
+    Examples:
+
+        xcomctl du
+
+        xcomctl du --by dag,task --top 10
+
+        xcomctl du --inventory inv.duckdb --by month -o csv
+
+        xcomctl du --tables
+    """
+    voice = talk.talk()
+    with recording(metrics_file, "du", voice) as record:
+        style = output.style()
+        by = parts.dimensions()
+        question = _Question(by, choice.chosen(datetime.now(timezone.utc)), parts.most(style), style)
+        with Interruption(), connection.open(resources) as session, ExitStack() as opened:
+            if record.wanted and not _is_kept(inventory):
+                record.about(session.roots)
+            if parts.tables:
+                _require_alone(choice, inventory, policy)
+                weights = session.source.weights()
+                record.weights(weights)
+                _write_tables(weights, style)
+                return
+            question.check(growth=parts.growth)
+            kept = inventory_to_ask(inventory, session, JudgingOptions(policy=policy), voice, opened)
+            opened.enter_context(kept)
+            # A kept inventory is asked where the database is out of reach, too.
+            asked = not _is_kept(inventory) and (record.wanted or for_people(style))
+            weights = session.source.weights() if asked else []
+            _record(record, kept, question, weights)
+            if parts.growth:
+                question.write_growth(kept)
+                return
+            total = question.write_parts(kept)
+            if for_people(style):
+                question.write_summary(kept, total, weights)
+            if not total.rows and not total.objects:
+                voice.note("nothing matches")
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of an inventory, and how the answer is to look."""
+
+    by: Sequence[Dimension]
+    chosen: Chosen
+    top: int | None
+    style: OutputStyle
+
+    def check(self, *, growth: bool) -> None:
+        """Raise UsageError for columns that there are not, before anything is read."""
+        from xcomctl.cli.output.usage import DAY_COLUMNS
+        from xcomctl.inventory.usage import Part
+
+        if growth:
+            require_columns(DAY_COLUMNS, self.style)
+        else:
+            require_columns(self._columns(Part((), 0, 0, 0, 0)), self.style)
+
+    def growth(self, kept: KeptInventory) -> Growth | None:
+        """What comes in; None where that cannot be told."""
+        from xcomctl.inventory.usage import growth_of
+
+        return None if self.chosen.until is not None else growth_of(kept, self.chosen)
+
+    def write_growth(self, kept: KeptInventory) -> None:
+        from xcomctl.cli.output.usage import DAY_COLUMNS
+        from xcomctl.inventory.usage import new_bytes
+
+        write(new_bytes(kept, self.chosen), DAY_COLUMNS, self.style, sys.stdout)
+
+    def write_parts(self, kept: KeptInventory) -> Part:
+        """Write the parts; the whole, for what else is said of it."""
+        from xcomctl.inventory.usage import break_down
+
+        found = break_down(kept, self.by, self.chosen, top=self.top)
+        write(found.parts, self._columns(found.total), self.style, sys.stdout)
+        return found.total
+
+    def write_summary(self, kept: KeptInventory, total: Part, weights: Sequence[TableWeight]) -> None:
+        """For people: the sum, where it leads, and, of all of it, what the database's own tables weigh."""
+        from xcomctl.cli.output.usage import growth_line, weight_lines
+        from xcomctl.inventory.usage import Chosen, break_down, dimensions
+
+        lines = [
+            f"total: {format_size(total.bytes)} in {quantity(total.rows, 'row')} and {quantity(total.objects, 'object')}"
+        ]
+        for part in break_down(kept, dimensions(["state"]), self.chosen).parts:
+            if part.place == ("reserved",):
+                own = f"{format_size(part.bytes)} in {quantity(part.objects, 'object')}"
+                lines.append(f"of it xcomctl's own, trash and journal: {own}")
+        growth = self.growth(kept)
+        if growth is not None:
+            lines.append(growth_line(growth, total))
+        if self.chosen == Chosen():
+            lines += weight_lines(weights)
+        for line in lines:
+            sys.stdout.write(visible(line) + "\n")
+
+    def _columns(self, total: Part) -> Sequence[Column[Part]]:
+        from xcomctl.cli.output.usage import part_columns
+
+        return part_columns(
+            self.by,
+            total,
+            width=shutil.get_terminal_size().columns,
+            blocks=_encodes(sys.stdout.encoding, "█"),
+            bars=for_people(self.style),
+        )
+
+
+def _is_kept(inventory: str | None) -> bool:
+    """Whether the option names a file of ours, and not an S3 Inventory."""
+    return inventory is not None and "://" not in inventory
+
+
+def _record(
+    record: Recording, kept: KeptInventory, question: _Question, weights: Sequence[TableWeight]
+) -> None:
+    if not record.wanted:
+        return
+    from xcomctl.inventory.usage import break_down, dimensions
+
+    record.about(kept.about().roots)
+    record.weights(weights)
+    record.states(list(break_down(kept, dimensions(["state"]), question.chosen).parts))
+    by_dag = break_down(kept, dimensions(["dag"]), question.chosen, top=_DAGS_RECORDED)
+    record.dags(list(by_dag.parts), question.growth(kept))
+
+
+def _require_alone(choice: ChoiceOptions, inventory: str | None, policy: Path | None) -> None:
+    if choice != ChoiceOptions() or inventory is not None or policy is not None:
+        raise UsageError(
+            "--tables weighs the tables as a whole, and now",
+            hint="xcomctl du --tables, without --dag, --inventory and the like",
+        )
+
+
+def _write_tables(weights: Sequence[TableWeight], style: OutputStyle) -> None:
+    from xcomctl.cli.output.usage import WEIGHT_COLUMNS
+
+    write(weights, WEIGHT_COLUMNS, style, sys.stdout)
+
+
+def _encodes(encoding: str | None, text: str) -> bool:
+    try:
+        text.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""`xcomctl fsck`: do rows and objects fit together?"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.measuring import MetricsOption, recording
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.results import FINDING_COLUMNS, emit_check, require_columns
+from xcomctl.cli.scoping import (
+    IgnoreArchives,
+    MinAge,
+    S3Inventory,
+    ShardOption,
+    UnsafeMinAge,
+    open_inventory,
+    parse_min_age,
+    resolve_roots,
+)
+from xcomctl.cli.stages import stages
+from xcomctl.inventory.shards import Shard
+
+
+@with_options
+def fsck(
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    resources: ResourceOptions,
+    min_age: MinAge = "24h",
+    unsafe_min_age: UnsafeMinAge = False,
+    ignore_archives: IgnoreArchives = False,
+    inventory: S3Inventory = None,
+    shard: ShardOption = None,
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="N", min=0, help="Findings of each kind in the table.")
+    ] = 5,
+    metrics_file: MetricsOption = None,
+) -> None:
+    """Check that rows and objects fit: orphaned, dangling, unresolved and foreign.
+
+    An orphaned object is one that no row references, a dangling row one whose object is gone (git uses the word
+    for the opposite), an unresolved row one whose object lies outside the given stores. Nothing is changed.
+    Exit 4 if any of these is found; foreign objects (of no known backend) are counted, and are no fault.
+
+    Examples:
+
+        xcomctl fsck --store s3://my-bucket/xcom
+
+        xcomctl fsck -o ndjson | jq -r 'select(.finding == "orphaned") | .uri'
+    """
+    voice = talk.talk()
+    with recording(metrics_file, "fsck", voice) as record:
+        style = output.style()
+        require_columns(FINDING_COLUMNS, style)
+        grace = parse_min_age(min_age, unsafe_min_age)
+        share = None if shard is None else Shard.parse(shard)
+        with Interruption(), connection.open(resources) as session:
+            record.about(session.roots, shard)
+            roots = resolve_roots(session, voice)
+            store = session.store if roots else None
+            listing = open_inventory(session, inventory, roots, voice)
+
+            from xcomctl.inventory.fsck import ALARMS, check
+
+            with ExitStack() as kept:
+                # Progress ends before the result is written.
+                with stages(voice) as report:
+                    result = kept.enter_context(
+                        check(
+                            session.source,
+                            store,
+                            session.dialects,
+                            roots,
+                            now=datetime.now(timezone.utc),
+                            min_age=grace,
+                            ignore_archives=ignore_archives,
+                            listing=listing,
+                            shard=share,
+                            resources=session.resources,
+                            report=report,
+                        )
+                    )
+                record.check(result)
+                emit_check(result, style, samples=samples)
+                found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
+        raise typer.Exit(4 if found else 0)

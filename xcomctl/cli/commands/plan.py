@@ -1,0 +1,77 @@
+"""`xcomctl plan`: plans that are saved and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xcomctl.cli.collecting import CollectOptions, make_plan
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.results import ACTION_COLUMNS, emit_plan, require_columns
+from xcomctl.cli.saved_plans import introduce, save_plan
+
+
+@with_options
+def plan(
+    context: typer.Context,
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    what: CollectOptions,
+    resources: ResourceOptions,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Save the plan, for xcomctl apply.", show_default=False),
+    ] = None,
+) -> None:
+    """Plan a collection, as gc does, and save the plan: to be read, and applied within a day. Nothing is deleted.
+
+    Examples:
+
+        xcomctl plan --older-than 30d --out plan.xcp
+
+        xcomctl plan show plan.xcp
+
+        xcomctl apply plan.xcp
+    """
+    if context.invoked_subcommand is not None:
+        return
+    style = output.style()
+    require_columns(ACTION_COLUMNS, style)
+    scope = what.scope()
+    voice = talk.talk()
+    with Interruption(), connection.open(resources) as session:
+        made = make_plan(session, scope, voice, accepted=what.accept, inventory=what.inventory)
+        emit_plan(made, style)
+        if out is None:
+            voice.note("the plan was not saved", hint="add --out plan.xcp")
+        else:
+            save_plan(made, out, voice)
+
+
+@with_options
+def plan_show(
+    output: OutputOptions,
+    talk: TalkOptions,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A saved plan.", show_default=False)],
+) -> None:
+    """Show a saved plan, if it is as it was written: what would be done, why, and what stands in the way.
+
+    Examples:
+
+        xcomctl plan show plan.xcp
+
+        xcomctl plan show plan.xcp -o ndjson | jq -r 'select(.action == "delete_object") | .uri'
+    """
+    style = output.style()
+    require_columns(ACTION_COLUMNS, style)
+
+    from xcomctl.gc.plan_file import load
+
+    saved = load(file)
+    introduce(saved, talk.talk())
+    emit_plan(saved, style)

@@ -1,0 +1,174 @@
+"""`xcomctl restore`: put a backup back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xcomctl.cli.commands.backup import BackupPlace, DocumentFormat, DocumentOutput, emit_document
+from xcomctl.cli.consent import consent
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operating import begun
+from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions, with_options
+from xcomctl.cli.stages import stages
+from xcomctl.errors import PartialError, UsageError
+from xcomctl.models import Root
+from xcomctl.units import quantity
+
+if TYPE_CHECKING:
+    from xcomctl.airflow.interface import Selection
+    from xcomctl.backup import Manifest
+    from xcomctl.backup.restore import RestoreResult
+    from xcomctl.backup.target import Shelf
+    from xcomctl.cli.progress import Talk
+    from xcomctl.config.session import Session
+
+
+@with_options
+def restore(
+    place: BackupPlace,
+    connection: ConnectionOptions,
+    selection: SelectionOptions,
+    talk: TalkOptions,
+    to_store: Annotated[
+        str | None,
+        typer.Option(
+            "--to-store",
+            metavar="S3_URL",
+            help="Put the objects below this root instead, and rewrite the references to them.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be restored.", rich_help_panel="Consent")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before restoring.", rich_help_panel="Consent")
+    ] = False,
+    output: DocumentOutput = DocumentFormat.table,
+) -> None:
+    """Put a backup back: objects first, then the rows that reference them. Nothing is overwritten.
+
+    A row comes back only where its task instance exists and no other value is in its place, an object only where
+    its key is free; what is there already, equal to the backup, is fine. All else is reported, and exit 3.
+
+    Examples:
+
+        xcomctl restore /backups/xcoms --dry-run
+
+        xcomctl restore /backups/xcoms --dag 'finance_*' --yes
+
+        xcomctl restore s3://safe-bucket/xcoms@20261122T150000Z-1a2b3c4d --to-store s3://new-bucket/xcom
+    """
+    if selection.state is not None:
+        raise UsageError(
+            "--state does not go with restore: a backup does not know it", hint="choose by --dag or --run"
+        )
+    root = None if to_store is None else Root.parse(to_store)
+    voice = talk.talk()
+    with Interruption() as interruption, connection.open() as session:
+        from xcomctl.backup import read_manifest, split_place
+        from xcomctl.cli.output.backups import restore_lines
+
+        where, backup_id = split_place(place)
+        shelf = session.shelf(where)
+        manifest = read_manifest(shelf, backup_id)
+        chosen = selection.selection()
+        if dry_run or not yes:
+            preview = _preview(session, shelf, manifest, chosen, root, voice)
+            if dry_run:
+                document = preview.document(manifest, dry_run=True)
+                emit_document(document, restore_lines(preview, dry_run=True), output)
+                raise typer.Exit(3 if preview.failed else 0)
+            if not _agreed(preview, voice):
+                return
+        result = _carry_out(session, shelf, manifest, chosen, root, voice, interruption)
+        emit_document(result.document(manifest, dry_run=False), restore_lines(result, dry_run=False), output)
+    if result.failed:
+        raise PartialError(
+            f"{result.failed} rows and objects were not restored",
+            hint="the outcome names some of each kind; restoring again does no harm",
+        )
+
+
+def _preview(
+    session: Session, shelf: Shelf, manifest: Manifest, selection: Selection, root: Root | None, talk: Talk
+) -> RestoreResult:
+    """What a restore would do. Changes nothing."""
+    from xcomctl.backup.restore import RestoreResult, restore
+
+    result = RestoreResult()
+    with stages(talk) as report:
+        restore(
+            shelf,
+            manifest,
+            session.source,
+            session.store,
+            selection=selection,
+            to_root=root,
+            operation=None,
+            result=result,
+            report=report,
+        )
+    return result
+
+
+def _agreed(preview: RestoreResult, talk: Talk) -> bool:
+    """Whether to go on. Raises UsageError where nobody can be asked."""
+    from xcomctl.cli.output.backups import restore_lines, restore_summary
+
+    def show() -> None:
+        for line in restore_lines(preview, dry_run=True):
+            typer.echo(line, err=True)
+
+    summary = restore_summary(preview.rows, preview.objects, preview.bytes_restored)
+    agreed = consent(
+        f"Restore {summary}?",
+        yes=False,
+        otherwise=f"nothing was restored: {summary} would come back",
+        hint="add --yes to restore, or --dry-run to see more",
+        show=show,
+    )
+    if not agreed:
+        talk.note("nothing was restored")
+    return agreed
+
+
+def _carry_out(
+    session: Session,
+    shelf: Shelf,
+    manifest: Manifest,
+    selection: Selection,
+    root: Root | None,
+    talk: Talk,
+    interruption: Interruption,
+) -> RestoreResult:
+    from xcomctl.backup.restore import RestoreResult, restore
+
+    result = RestoreResult()
+    roots = [root] if root else [Root.parse(uri) for uri in manifest.roots] or session.roots
+    try:
+        with (
+            begun(session, roots, "restore") as operation,
+            stages(talk) as report,
+        ):
+            restore(
+                shelf,
+                manifest,
+                session.source,
+                session.store,
+                selection=selection,
+                to_root=root,
+                operation=operation,
+                result=result,
+                report=interruption.between_batches(report),
+            )
+    except BaseException:
+        # What came back before it broke must not go unsaid.
+        talk.note(
+            f"cut short after {quantity(result.rows['inserted'], 'row')} and"
+            f" {quantity(result.objects['restored'], 'object')} came back",
+            hint="run the same command again to finish",
+        )
+        raise
+    return result

@@ -1,0 +1,83 @@
+"""`xcomctl sql`: question rows and objects in SQL."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import typer
+
+from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.inventories import InventoryToAsk, JudgingOptions, inventory_to_ask
+from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.output.columns import Column
+from xcomctl.cli.output.output import write
+from xcomctl.cli.output.sql_values import plain
+from xcomctl.cli.resources import ResourceOptions
+
+_Record = tuple[Any, ...]
+
+
+@with_options
+def sql(
+    connection: ConnectionOptions,
+    judging: JudgingOptions,
+    resources: ResourceOptions,
+    output: OutputOptions,
+    talk: TalkOptions,
+    statement: Annotated[
+        str | None,
+        typer.Argument(metavar="STATEMENT", help="One SELECT; - reads it from stdin.", show_default=False),
+    ] = None,
+    inventory: InventoryToAsk = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="List the tables and their columns, and ask nothing.")
+    ] = False,
+) -> None:
+    """Question rows and objects in SQL, the dialect of DuckDB: entries, objects, rows, refs, about.
+
+    The answer has the columns of the statement. Sizes are bytes, times are UTC. A statement reads the inventory and
+    reaches nothing else. Keep an inventory (xcomctl inventory) to ask it more than once.
+
+    Examples:
+
+        xcomctl sql --inventory inv.duckdb "select dag_id, sum(size) from objects group by 1 order by 2 desc"
+
+        xcomctl sql --inventory inv.duckdb -o csv - < question.sql
+
+        xcomctl sql --tables
+    """
+    style = output.style()
+    if tables or statement is None:
+        write(_documented(), _TABLE_COLUMNS, style, sys.stdout)
+        return
+    question = sys.stdin.read() if statement == "-" else statement
+    voice = talk.talk()
+    with Interruption(), connection.open(resources) as session, ExitStack() as opened:
+        kept = opened.enter_context(inventory_to_ask(inventory, session, judging, voice, opened))
+        answer = kept.ask(question)
+        columns = [_column(at, name, kind) for at, (name, kind) in enumerate(answer.columns)]
+        write(answer.records, columns, style, sys.stdout)
+
+
+def _column(at: int, name: str, kind: str) -> Column[_Record]:
+    number = kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or kind.endswith("INT")
+    return Column(name, lambda record: plain(record[at]), name, number=number)
+
+
+def _documented() -> Iterator[dict[str, str]]:
+    from xcomctl.inventory.snapshot_file import TABLES
+
+    for table, columns in TABLES.items():
+        for column in columns:
+            yield {"table": table, "column": column.name, "type": column.type, "meaning": column.meaning}
+
+
+_TABLE_COLUMNS: tuple[Column[dict[str, str]], ...] = (
+    Column("table", lambda one: one["table"], "TABLE"),
+    Column("column", lambda one: one["column"], "COLUMN"),
+    Column("type", lambda one: one["type"], "TYPE"),
+    Column("meaning", lambda one: one["meaning"], "MEANING"),
+)

@@ -1,0 +1,187 @@
+"""Plans, outcomes and checks as people read them: totals first, then samples, then what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from xcomctl.cli.output.text import visible
+from xcomctl.units import format_size, quantity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xcomctl.gc.apply import Outcome
+    from xcomctl.gc.plan import Plan
+    from xcomctl.gc.plan_actions import ActionKind
+    from xcomctl.inventory.fsck import Check
+
+SAMPLES = 5
+"""How many findings or actions of each kind are shown; the machine formats give all."""
+
+_STATES = ("live", "expired", "orphaned", "recent", "foreign")
+
+_TITLES: dict[ActionKind, str] = {
+    "restore_object": "objects to bring back from the trash",
+    "delete_row": "rows to delete",
+    "delete_object": "objects to delete",
+    "purge_object": "objects to purge from the trash",
+}
+
+_STAYING = {
+    "live": "other rows reference them",
+    "recent": "a task that runs may have just written them again; gc finds them later",
+    "foreign": "no row means just them",
+}
+
+_MEANINGS = {
+    "orphaned": "objects that no row references",
+    "dangling": "rows whose object is gone",
+    "unresolved": "rows whose object the given stores do not reach",
+    "foreign": "objects that no dialect claims; never touched",
+}
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """Totals by state, samples of the actions with their reasons, and the guards that refuse."""
+    for line in _totals(plan.totals):
+        _line(console, line)
+    for action, title in _TITLES.items():
+        _samples(console, title, action, plan)
+    for guard in plan.refusals:
+        console.print(
+            f"refused by {guard.id}: {visible(guard.cause)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+            style="red",
+        )
+
+
+def _totals(totals: Mapping[str, int]) -> Iterable[str]:
+    if "rows_chosen" in totals:
+        yield f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_chosen']:,} chosen"
+        for state, why in _STAYING.items():
+            if number := totals[f"objects_{state}"]:
+                yield f"objects  {number:,} stay: {why}"
+        return
+    yield (
+        f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "
+        f"{totals['rows_dangling']:,} dangling"
+    )
+    states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in _STATES)
+    yield f"objects  {totals['objects_scanned']:,} scanned: {states}"
+
+
+def plan_summary(plan: Plan) -> str:
+    """What applying the plan would delete, in one line."""
+    kinds = plan.action_counts()
+    parts = [
+        f"{quantity(kinds['delete_row'], 'row')} and {quantity(kinds['delete_object'], 'object')}"
+        f" ({format_size(plan.totals['bytes_reclaimed'])})"
+    ]
+    if kinds["restore_object"]:
+        parts.append(f"{quantity(kinds['restore_object'], 'object')} back from the trash")
+    if kinds["purge_object"]:
+        parts.append(f"{quantity(kinds['purge_object'], 'object')} of the trash for good")
+    return ", ".join(parts)
+
+
+def print_outcome(console: Console, outcome: Outcome) -> None:
+    """What was deleted, what was skipped and why, what failed."""
+    reclaimed = format_size(outcome.bytes_reclaimed)
+    deleted = (
+        f"{quantity(outcome.rows['deleted'], 'row')} and {quantity(outcome.objects['deleted'], 'object')}"
+    )
+    _line(console, f"deleted {deleted} ({reclaimed})")
+    for what, number in {
+        "brought back from the trash": outcome.objects["restored"],
+        "purged from the trash": outcome.objects["purged"],
+    }.items():
+        if number:
+            _line(console, f"{what}: {quantity(number, 'object')}")
+    rows, objects = outcome.rows, outcome.objects
+    skipped = (
+        (rows["changed"], "row", "that changed since the plan"),
+        (rows["gone"], "row", "gone already"),
+        (rows["run_active"], "row", "of a run that is active again"),
+        (objects["referenced"], "object", "that a row references"),
+        (objects["changed"], "object", "that changed since the plan"),
+        (objects["gone"], "object", "gone already"),
+        (objects["occupied"], "object", "not brought back: another one has its place"),
+        (objects["kept"], "object", "that the store cannot delete safely: turn on versioning"),
+    )
+    for number, noun, why in skipped:
+        if number:
+            _line(console, f"skipped {quantity(number, noun)} {why}")
+    if outcome.failed:
+        console.print(f"failed  {quantity(outcome.failed, 'object')}", style="red", highlight=False)
+        for failure in outcome.failures:
+            _line(console, f"  {failure}")
+
+
+def print_check(console: Console, check: Check, *, samples: int) -> None:
+    """Counts and bytes by kind of finding, and samples of each."""
+    from rich.table import Table
+
+    totals = check.totals()
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("FINDING")
+    table.add_column("COUNT", justify="right")
+    table.add_column("SIZE", justify="right")
+    table.add_column("MEANING")
+    summary = check.summary()
+    for kind in summary:
+        rows_only = kind.kind in ("dangling", "unresolved")
+        size = "" if rows_only else format_size(kind.bytes)
+        table.add_row(kind.kind, f"{kind.count:,}", size, _MEANINGS[kind.kind])
+    _line(
+        console,
+        f"{quantity(totals.rows_scanned, 'row')}, {quantity(totals.objects_scanned, 'object')}:"
+        f" {totals.objects_live:,} live,"
+        f" {totals.objects_recent:,} recent",
+    )
+    console.print(table)
+    for kind in summary:
+        if kind.count and samples:
+            records = list(check.findings(kind.kind, limit=samples))
+            _list(console, kind.kind, (_finding(record) for record in records), kind.count - len(records))
+
+
+def _samples(console: Console, title: str, action: ActionKind, plan: Plan) -> None:
+    number = plan.action_counts()[action]
+    if not number:
+        return
+    records = plan.samples(action, SAMPLES)
+    _list(console, title, (_action(record) for record in records), number - len(records))
+
+
+def _list(console: Console, title: str, lines: Iterable[str], more: int) -> None:
+    console.print()
+    _line(console, f"{title}:")
+    for line in lines:
+        _line(console, f"  {line}")
+    if more > 0:
+        _line(console, f"  ... and {more:,} more (-o ndjson lists all)")
+
+
+def _action(record: Mapping[str, Any]) -> str:
+    name = ref_of(record) if record["action"] == "delete_row" else record["uri"]
+    return f"{name}  {format_size(record['size'])}  {record['reason']}"
+
+
+def _finding(record: Mapping[str, Any]) -> str:
+    if record["finding"] in ("dangling", "unresolved"):
+        return f"{ref_of(record)}  {record['uri']}"
+    return f"{record['uri']}  {format_size(record['size'])}  {record['last_modified']}"
+
+
+def ref_of(record: Mapping[str, Any]) -> str:
+    """The coordinates of a record as `dag/run/task[3]:key`."""
+    index = "" if record["map_index"] in (None, -1) else f"[{record['map_index']}]"
+    return f"{record['dag_id']}/{record['run_id']}/{record['task_id']}{index}:{record['key']}"
+
+
+def _line(console: Console, text: str) -> None:
+    # Soft-wrapped: a URI that is cut cannot be pasted.
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)

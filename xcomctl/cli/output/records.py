@@ -1,0 +1,53 @@
+"""Records for machines: JSON, NDJSON and CSV, written item by item."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from xcomctl.cli.output.columns import Column, T, machine
+from xcomctl.cli.output.text import json_safe
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """A JSON document of a value in JSON types, readable and harmless on a terminal."""
+    return json_safe(json.dumps(machine(value), ensure_ascii=False, allow_nan=False, indent=indent))
+
+
+def write_json(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
+    """One list of objects, one object a line."""
+    separator = "["
+    for item in items:
+        stream.write(f"{separator}\n  {to_json(record_of(item, columns))}")
+        separator = ","
+    stream.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def write_ndjson(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
+    """One object a line, each as soon as it is known."""
+    for item in items:
+        stream.write(to_json(record_of(item, columns)) + "\n")
+        stream.flush()
+
+
+def write_csv(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
+    """CSV as in RFC 4180, with a head: CRLF, quotes doubled, absent values empty, booleans in lower case."""
+    # The stream's own translation of line ends would write CR CR LF on some systems, so the rows bring theirs.
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow([column.name for column in columns])
+    for item in items:
+        writer.writerow([_cell(machine(column.value(item))) for column in columns])
+        stream.flush()
+
+
+def record_of(item: T, columns: Sequence[Column[T]]) -> dict[str, Any]:
+    """An item as a record in JSON types."""
+    return {column.name: machine(column.value(item)) for column in columns}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Settings with their origin, and the parts that they configure."""

@@ -1,7 +1,0 @@
-"""What changed from one XCom to another: columns, rows and cells of tables, paths of dicts and lists, lines of text."""
-
-from xcomctl.difference.comparison import compare
-from xcomctl.difference.model import Change, ColumnChange, Comparison, Difference, Side
-from xcomctl.difference.sides import earlier, in_run
-
-__all__ = ["Change", "ColumnChange", "Comparison", "Difference", "Side", "compare", "earlier", "in_run"]

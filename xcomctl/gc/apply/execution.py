@@ -1,0 +1,215 @@
+"""Execute a plan, in an order in which a crash at any place costs nothing.
+
+What a row references again comes out of the trash first. Then rows go, each recorded with its value; then objects,
+which both sides are asked for again right before; then all rows are read once more, and what is referenced by now
+comes back. What was in the trash for long goes last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timezone
+from itertools import islice
+from typing import Any
+
+from xcomctl.dialects.interface import Dialects
+from xcomctl.errors import XcomctlError
+from xcomctl.gc.apply.outcome import Outcome
+from xcomctl.gc.apply.purging import purge_unreferenced
+from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, still_referenced
+from xcomctl.gc.apply.verification import Verification
+from xcomctl.gc.pace import MOST_AT_ONCE, Pace
+from xcomctl.gc.plan import Plan, row_target
+from xcomctl.inventory.resources import Resources
+from xcomctl.models import ObjectAddress
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import ObjectInfo
+from xcomctl.state.operation import Operation
+from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.intents import DiscardOutcome, Doomed
+
+_ROWS_PER_TRANSACTION = 500
+_BYTES_PER_TRANSACTION = 16 << 20
+
+_MOST_ATTEMPTS = 5
+
+# The code alone, as a batch tells it of one key, or in parentheses, as an error of a whole request does.
+_THROTTLED = re.compile(
+    r"(?:^|\()(?:SlowDown|ServiceUnavailable|RequestLimitExceeded|TooManyRequests|503|429)\b"
+)
+
+
+def apply_plan(
+    plan: Plan,
+    operation: Operation,
+    dialects: Dialects,
+    *,
+    ignore_archives: bool,
+    outcome: Outcome,
+    active_runs: bool = False,
+    max_rate: float | None = None,
+    resources: Resources | None = None,
+    report: Report = silent,
+) -> None:
+    """Execute `plan`, counting in `outcome`. Applying it again after a crash ends in the same state.
+
+    With `active_runs` rows go also if their run is not over. `max_rate` is in objects per second;
+    `resources` bound each of the two inventories by which the rows are asked again.
+
+    Raises SourceError or StoreError when a side fails, RefusedError when the lock was lost: what was not yet asked
+    again is not deleted. What `report` raises stops it, too, between two batches that are both counted.
+    """
+    execution = _Execution(
+        plan, operation, dialects, ignore_archives, outcome, Pace(max_rate), resources, report
+    )
+    try:
+        execution.restore()
+        execution.delete_rows(active_runs)
+        if operation.trash is not None:
+            with Verification(dialects, operation.roots, operation.id, resources) as verification:
+                try:
+                    execution.discard(verification)
+                except (KeyboardInterrupt, XcomctlError):
+                    # Also then nobody shall miss what was taken away until now; what broke it is what is told.
+                    with suppress(XcomctlError):
+                        execution.verify(verification)
+                    raise
+                execution.verify(verification)
+            execution.purge()
+    finally:
+        operation.summary.update(outcome.summary())
+
+
+class _Execution:
+    def __init__(
+        self,
+        plan: Plan,
+        operation: Operation,
+        dialects: Dialects,
+        ignore_archives: bool,
+        outcome: Outcome,
+        pace: Pace,
+        resources: Resources | None,
+        report: Report,
+    ) -> None:
+        self._plan = plan
+        self._operation = operation
+        self._dialects = dialects
+        self._ignore_archives = ignore_archives
+        self._outcome = outcome
+        self._pace = pace
+        self._resources = resources
+        self._report = report
+
+    def restore(self) -> None:
+        for actions in self._plan.batches("restore_object", MOST_AT_ONCE):
+            self._outcome.add_recoveries(self._operation.restore([Discarded.of_action(a) for a in actions]))
+            self._report("objects restored", len(actions))
+
+    def delete_rows(self, active_runs: bool) -> None:
+        for whole in self._plan.batches("delete_row", _ROWS_PER_TRANSACTION):
+            for actions in _bounded(whole, _BYTES_PER_TRANSACTION):
+                targets = [row_target(action) for action in actions]
+                self._outcome.rows.update(self._operation.delete_rows(targets, active_runs=active_runs))
+                self._report("rows deleted", len(actions))
+
+    def discard(self, verification: Verification) -> None:
+        actions = self._plan.actions.records("delete_object")
+        doomed = (Doomed(_object(action), action["reusable"] is not False) for action in actions)
+        while waiting := list(islice(doomed, OBJECTS_PER_CHECK)):
+            attempts = 0
+            while waiting:
+                waiting = self._unreferenced(waiting)
+                throttled = self._discard_while_it_holds(waiting, verification, attempts < _MOST_ATTEMPTS)
+                attempts += 1 if throttled else 0
+                waiting = throttled + waiting
+
+    def _discard_while_it_holds(
+        self, waiting: list[Doomed], verification: Verification, patient: bool
+    ) -> list[Doomed]:
+        """Take from `waiting` what goes before the rows must be read again; those that the store was too busy for."""
+        throttled: list[Doomed] = []
+        checked_at = self._pace.now()
+        while waiting and self._pace.now() - checked_at < CHECK_HOLDS:
+            size = self._pace.batch_size
+            chosen, waiting[:size] = waiting[:size], []
+            self._pace.take(len(chosen))
+            outcomes = self._operation.discard(chosen)
+            busy = {one.info.address for one in outcomes if patient and _was_throttled(one)}
+            done = [one for one in outcomes if one.info.address not in busy]
+            throttled += [one for one in chosen if one.info.address in busy]
+            if busy:
+                self._pace.throttled()
+            else:
+                self._pace.went_well()
+            verification.add(outcomes)
+            self._outcome.add_discards(done)
+            self._report("objects deleted", len(done))
+        return throttled
+
+    def _unreferenced(self, waiting: Sequence[Doomed]) -> list[Doomed]:
+        referenced = still_referenced(
+            [doomed.info for doomed in waiting],
+            self._operation.source,
+            self._dialects,
+            roots=self._operation.roots,
+            ignore_archives=self._ignore_archives,
+            resources=self._resources,
+            report=self._report,
+        )
+        self._outcome.objects["referenced"] += len(referenced)
+        return [doomed for doomed in waiting if doomed.info.address not in referenced]
+
+    def verify(self, verification: Verification) -> None:
+        # How many rows are left is noted, too: fewer of them must not look like a loss to the next operation.
+        if verification.is_empty and not self._outcome.rows["deleted"]:
+            return
+        seen = verification.read_rows(self._operation.source, ignore_archives=self._ignore_archives)
+        self._operation.saw(seen)
+        for entries in verification.referenced():
+            self._outcome.take_back(self._operation.restore(entries))
+        if not self._operation.keeps_trash:
+            for entries in verification.unreferenced():
+                self._outcome.add_recoveries(self._operation.purge(entries))
+
+    def purge(self) -> None:
+        batches = self._plan.batches("purge_object", MOST_AT_ONCE)
+        purge_unreferenced(
+            (Discarded.of_action(action) for actions in batches for action in actions),
+            self._operation,
+            self._dialects,
+            ignore_archives=self._ignore_archives,
+            outcome=self._outcome,
+            pace=self._pace,
+            resources=self._resources,
+            report=self._report,
+        )
+
+
+def _was_throttled(outcome: DiscardOutcome) -> bool:
+    return outcome.result == "failed" and _THROTTLED.search(outcome.cause or "") is not None
+
+
+def _bounded(actions: Sequence[dict[str, Any]], most_bytes: int) -> Iterator[list[dict[str, Any]]]:
+    """The actions in parts whose values are not larger than that together; one that is larger comes alone."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for action in actions:
+        if part and size + action["size"] > most_bytes:
+            yield part
+            part, size = [], 0
+        part.append(action)
+        size += action["size"]
+    if part:
+        yield part
+
+
+def _object(action: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(
+        address=ObjectAddress(action["bucket"], action["object_key"]),
+        size=action["size"],
+        etag=action["etag"],
+        last_modified=action["last_modified"].replace(tzinfo=timezone.utc),
+    )

@@ -1,0 +1,186 @@
+"""Plan the removal of rows that the user names, and of the objects that only they reference. Deletes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from xcomctl.airflow.interface import Source
+from xcomctl.dialects.interface import UNCLAIMABLE, Dialects
+from xcomctl.errors import RefusedError, StoreError, UsageError
+from xcomctl.gc.collect import basis_of, planned_actions
+from xcomctl.gc.guards import judge_surroundings
+from xcomctl.gc.plan import Plan
+from xcomctl.gc.plan_actions import Actions
+from xcomctl.inventory import Inventory
+from xcomctl.inventory.classify import count
+from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Mark
+from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress, Root, Row, digest_of
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
+from xcomctl.state.owner import read_owners
+from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
+from xcomctl.units import exact_duration
+
+_ROWS_AT_A_TIME = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is to be removed. `selection` says it as the user did, in JSON types."""
+
+    roots: tuple[Root, ...]
+    selection: dict[str, Any]
+    active_runs: bool = False
+    """Also rows of runs that are not over."""
+    trash_keep: timedelta = DEFAULT_TRASH_KEEP
+
+    def document(self) -> dict[str, Any]:
+        """The same as the scope of a plan."""
+        return {
+            "roots": [root.uri for root in self.roots],
+            "selection": self.selection,
+            "active_runs": self.active_runs,
+            "ignore_archives": False,
+            "trash_keep": exact_duration(self.trash_keep),
+        }
+
+
+def plan_removal(
+    source: Source,
+    store: Store | None,
+    dialects: Dialects,
+    rows: Iterable[Row],
+    removal: Removal,
+    *,
+    now: datetime,
+    endpoint: str | None = None,
+    accepted: Sequence[str] = (),
+    resources: Resources | None = None,
+    report: Report = silent,
+) -> Plan:
+    """Compute what removing `rows` would do. Other rows keep their objects, as they do from a collection.
+
+    No bucket is listed; all rows are read once. Raises RefusedError for rows of runs that are not over, UsageError for
+    rows whose objects the roots do not reach, SourceError, StoreError; never changes anything.
+    """
+    with Inventory(
+        dialects, removal.roots, resources=resources, search_whole_keys=True, report=report
+    ) as inventory:
+        owners = read_owners(store, inventory.roots)
+        store_at = None if store is None else min(store.now(root.bucket) for root in inventory.roots)
+        _choose(inventory, rows, store, dialects)
+        with source.snapshot() as snapshot:
+            taken_at = snapshot.taken_at
+            mark = Mark(
+                store_at=store_at,
+                database_at=taken_at,
+                skew=timedelta(0) if store_at is None else abs(store_at - taken_at),
+                replica=snapshot.is_replica,
+                cutoff=(store_at or taken_at) - DEFAULT_MIN_AGE,
+            )
+            inventory.add_rows(snapshot.batches())
+        inventory.run_script(
+            "removal.sql",
+            {
+                "active": removal.active_runs,
+                "cutoff": mark.cutoff.replace(tzinfo=None),
+                "untouchable": UNCLAIMABLE,
+            },
+        )
+        if not removal.active_runs:
+            _require_finished(inventory)
+        actions = Actions(None if resources is None else resources.tmp)
+        actions.add(planned_actions(inventory, orphans=False))
+        basis = basis_of(source, mark, endpoint=endpoint)
+        guards = judge_surroundings(
+            database=basis.database,
+            owners=owners,
+            skew=mark.skew,
+            is_replica=mark.replica,
+            accepted=accepted,
+        )
+        return Plan(
+            created_at=now,
+            scope=removal.document(),
+            basis=basis,
+            totals={**_totals(inventory), "bytes_reclaimed": actions.size("delete_object")},
+            guards=guards,
+            actions=actions,
+        )
+
+
+def _choose(inventory: Inventory, rows: Iterable[Row], store: Store | None, dialects: Dialects) -> None:
+    """Fill `chosen`, and put the objects that the rows reference into the inventory."""
+    inventory.run("CREATE TABLE chosen (source_table VARCHAR, row_key VARCHAR, digest VARCHAR)")
+    asked: set[ObjectAddress] = set()
+    for part in _parts(rows):
+        inventory.insert("chosen", [(row.table, row.row_key, digest_of(row.raw)) for row in part])
+        wanted = {address for row in part for address in _referenced(row, inventory, dialects)} - asked
+        asked |= wanted
+        if wanted and store is not None:
+            inventory.add_described(_described(sorted(wanted), store))
+
+
+def _referenced(row: Row, inventory: Inventory, dialects: Dialects) -> Iterator[ObjectAddress]:
+    """What the row references below the roots. Raises UsageError for a reference that leads elsewhere."""
+    for reference in dialects.references(row.raw, inventory.roots):
+        if reference.confidence == "ambiguous":
+            continue
+        within = [address for address in reference.addresses if inventory.contains(address)]
+        if not within:
+            proposed = "s3://BUCKET" if reference.root is None else reference.root.uri
+            raise UsageError(
+                f"{row.ref} references {reference.text}, which no store reaches:"
+                " without its row nothing would name that object",
+                hint=f"add --store {proposed}",
+            )
+        yield from within
+
+
+def _described(addresses: Sequence[ObjectAddress], store: Store) -> list[ObjectInfo]:
+    found = []
+    for address, answer in zip(addresses, store.stat_many(addresses), strict=True):
+        if isinstance(answer, StoreErrorInfo):
+            raise StoreError(f"{address.uri}: {answer.cause}", hint=answer.hint)
+        if answer is not None:
+            found.append(answer)
+    return found
+
+
+def _require_finished(inventory: Inventory) -> None:
+    states = ", ".join(f"'{state}'" for state in TERMINAL_RUN_STATES)
+    number, runs, example = inventory.run(
+        f"""
+        SELECT count(*), count(DISTINCT (w.dag_id, w.run_id)), min(w.dag_id || '/' || w.run_id || ' is ' || w.run_state)
+        FROM rows w JOIN expiring_rows USING (row_id)
+        WHERE coalesce(w.run_state NOT IN ({states}), true)
+        """  # noqa: S608 - constants
+    )[0]
+    if number:
+        raise RefusedError(
+            f"{number} of these XComs are of {runs} runs that are not over ({example}); nothing was deleted",
+            hint="add --active if no task will pull them any more",
+        )
+
+
+def _totals(inventory: Inventory) -> dict[str, int]:
+    states = dict(inventory.run("SELECT state, count(*) FROM object_states GROUP BY state"))
+    return {
+        "rows_scanned": count(inventory, "SELECT count(*) FROM rows WHERE NOT archived"),
+        "rows_chosen": count(inventory, "SELECT count(*) FROM expiring_rows"),
+        "objects_expired": states.get("expired", 0),
+        "objects_live": states.get("live", 0),
+        "objects_recent": states.get("recent", 0),
+        "objects_foreign": states.get("foreign", 0),
+    }
+
+
+def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    left = iter(rows)
+    while part := list(islice(left, _ROWS_AT_A_TIME)):
+        yield part

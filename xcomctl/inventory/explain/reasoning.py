@@ -1,0 +1,286 @@
+"""Mark and judge everything as a collection does, then tell what led to the verdict on one row or one object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from xcomctl.airflow.interface import Source
+from xcomctl.dialects.interface import UNCLAIMABLE, Dialects
+from xcomctl.errors import NotFoundError
+from xcomctl.inventory import Inventory
+from xcomctl.inventory.classify import classify, count
+from xcomctl.inventory.explain.facts import (
+    Explanation,
+    Keep,
+    ObjectFacts,
+    ReferenceFacts,
+    RowFacts,
+    Verdict,
+    latest,
+)
+from xcomctl.inventory.explain.subject import subject_of
+from xcomctl.inventory.matches import require_matches
+from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.scan import Mark, fill
+from xcomctl.models import ObjectAddress, Root, Row
+from xcomctl.policy import Policy, verdicts_sql
+from xcomctl.progress import Report, silent
+from xcomctl.s3.interface import ObjectInfo, Store
+from xcomctl.state.trash.contents import contents
+from xcomctl.state.trash.places import original_of
+from xcomctl.units import exact_duration
+
+MOST_TOLD = 20
+"""References of a row, and rows that keep an object, that are told one by one; the others are only counted."""
+
+
+def explain(
+    ref: str,
+    source: Source,
+    store: Store | None,
+    dialects: Dialects,
+    roots: Sequence[Root],
+    policy: Policy,
+    *,
+    min_age: timedelta,
+    ignore_archives: bool,
+    orphans: bool = True,
+    resources: Resources | None = None,
+    report: Report = silent,
+) -> Explanation:
+    """Explain the row or object that `ref` names. `orphans` tells whether they are collected. Nothing is changed.
+
+    Raises NotFoundError, UsageError (also for a policy that matches nothing), SourceError, StoreError.
+    """
+    subject = subject_of(ref, source, dialects, roots)
+    with Inventory(dialects, roots, resources=resources, report=report) as inventory:
+        mark, known_dags = fill(
+            inventory, source, store, min_age=min_age, ignore_archives=ignore_archives, report=report
+        )
+        require_matches(inventory, policy, known_dags, now=mark.database_at)
+        classify(inventory, policy, now=mark.database_at, cutoff=mark.cutoff)
+        reasoning = _Reasoning(inventory, store, policy, mark)
+        if isinstance(subject, Row):
+            references, number = reasoning.references(subject)
+            return Explanation(
+                explained_at=mark.database_at,
+                min_age=min_age,
+                row=reasoning.row(subject),
+                references=references,
+                references_total=number,
+            )
+        found, rows, number = reasoning.object_at(subject)
+        return Explanation(
+            explained_at=mark.database_at,
+            min_age=min_age,
+            object=found,
+            rows=rows,
+            rows_total=number,
+            collects_orphans=orphans,
+        )
+
+
+class _Reasoning:
+    """Questions about single rows and objects to an inventory that was judged."""
+
+    def __init__(self, inventory: Inventory, store: Store | None, policy: Policy, mark: Mark) -> None:
+        self._inventory = inventory
+        self._store = store
+        self._policy = policy
+        self._mark = mark
+
+    def row(self, row: Row) -> RowFacts:
+        """The verdict on a row. Raises NotFoundError if it was deleted meanwhile."""
+        found = self._judged(
+            "SELECT row_id, true AS names_it FROM rows WHERE source_table = $table AND row_key = $row_key",
+            {"table": row.table, "row_key": row.row_key},
+        )
+        if not found:
+            raise NotFoundError(f"{row.ref} was deleted just now", hint="xcomctl ls lists what is there")
+        return found[0]
+
+    def references(self, row: Row) -> tuple[tuple[ReferenceFacts, ...], int]:
+        """The first references of a row with the states of their objects, and how many there are."""
+        found = self._inventory.run(
+            """
+            SELECT coalesce(r.text, ''), r.dialect, r.confidence,
+                   list({'bucket': r.bucket, 'key': r.key}) FILTER (WHERE r.key IS NOT NULL)
+            FROM refs r JOIN rows w USING (row_id)
+            WHERE w.source_table = $table AND w.row_key = $row_key
+            GROUP BY r.reference_no, r.text, r.dialect, r.confidence ORDER BY r.reference_no
+            """,
+            {"table": row.table, "row_key": row.row_key},
+        )
+        told = tuple(
+            ReferenceFacts(
+                text,
+                dialect,
+                confidence,
+                tuple(self._facts(ObjectAddress(at["bucket"], at["key"])) for at in addresses or ()),
+            )
+            for text, dialect, confidence, addresses in found[:MOST_TOLD]
+        )
+        return told, len(found)
+
+    def object_at(self, address: ObjectAddress) -> tuple[ObjectFacts, tuple[RowFacts, ...], int]:
+        """An object, the first rows that keep it (of a copy in the trash: that need it), and how many there are."""
+        facts = self._facts(address)
+        needed = facts.original or address
+        if facts.original is not None and self._facts(facts.original).state not in ("in_trash", "absent"):
+            # Its place is taken again: the copy is of no use to any row.
+            return facts, (), 0
+        parameters: dict[str, object] = {"bucket": needed.bucket, "key": needed.key}
+        query = """
+            SELECT row_id, bool_or(exact) AS names_it
+            FROM links JOIN objects USING (object_id) WHERE bucket = $bucket AND key = $key GROUP BY row_id
+        """
+        if facts.state in ("in_trash", "absent", "outside"):
+            query = """
+                SELECT row_id, bool_or(confidence <> 'ambiguous') AS names_it
+                FROM refs WHERE bucket = $bucket AND key = $key GROUP BY row_id
+            """
+        total = count(self._inventory, f"SELECT count(*) FROM ({query})", parameters)  # noqa: S608 - one of the two
+        rows = self._judged(f"{query} ORDER BY row_id LIMIT {MOST_TOLD}", parameters) if total else ()
+        if facts.state == "live" and facts.ends_at is None and total == len(rows):
+            staying = [row.verdict.ends_at for row in rows if not row.verdict.expires]
+            facts = replace(facts, ends_at=latest(staying))
+        return facts, rows, total
+
+    def _facts(self, address: ObjectAddress) -> ObjectFacts:
+        """What is known of an object, without the rows that keep it."""
+        listed = self._inventory.run(
+            """
+            SELECT o.size, o.last_modified, o.dialect, s.state, s.reason, p.reason,
+                   (SELECT count(*) FROM (SELECT DISTINCT row_id FROM links l WHERE l.object_id = o.object_id)
+                    WHERE row_id NOT IN (SELECT row_id FROM expiring_rows))
+            FROM objects o JOIN object_states s USING (object_id) LEFT JOIN pinned_objects p USING (object_id)
+            WHERE o.bucket = $bucket AND o.key = $key
+            """,
+            {"bucket": address.bucket, "key": address.key},
+        )
+        if not listed:
+            return self._unlisted(address)
+        size, last_modified, dialect, state, reason, pinned, staying = listed[0]
+        written = last_modified.replace(tzinfo=timezone.utc)
+        told = ObjectFacts(address, state, reason or "", None, size, written, dialect)
+        copy_of = original_of(address)
+        if copy_of is not None:
+            return replace(
+                told,
+                state="in_trash",
+                reason=f"operation {copy_of.operation_id} put {copy_of.original.uri} into the trash",
+                operation_id=copy_of.operation_id,
+                original=copy_of.original,
+            )
+        if state == "live" and staying:
+            rows = "1 row that stays keeps" if staying == 1 else f"{staying} rows that stay keep"
+            return replace(told, reason=f"{rows} it" + (f"; {pinned}" if pinned else ""))
+        if state == "recent":
+            grace = (self._mark.store_at or self._mark.database_at) - self._mark.cutoff
+            return replace(
+                told,
+                reason=f"no row that stays references it, and it is younger than {exact_duration(grace)}",
+                ends_at=written + grace,
+            )
+        if state == "orphaned":
+            return replace(told, reason="no row references it, and it is older than the grace period")
+        if state == "foreign":
+            ours = re.search(UNCLAIMABLE, address.key)
+            return replace(
+                told, reason="no backend writes such a key" if ours else "no dialect claims its key"
+            )
+        if state == "reserved":
+            return replace(told, reason="xcomctl keeps it for itself")
+        return told
+
+    def _unlisted(self, address: ObjectAddress) -> ObjectFacts:
+        """An object that the listing does not have: the store is asked, and then the trash."""
+        if self._store is None or not self._inventory.contains(address):
+            return ObjectFacts(
+                address, "outside", "it is under none of the given stores, which is all that gc looks at"
+            )
+        answer = self._store.stat_many([address])[0]
+        if isinstance(answer, ObjectInfo):
+            reason = "it was uploaded while this was being looked at"
+            return ObjectFacts(address, "recent", reason, None, answer.size, answer.last_modified)
+        if answer is not None:
+            return ObjectFacts(address, "unknown", f"the store does not tell: {answer.cause}")
+        for kept in contents(self._store, self._inventory.roots):
+            if kept.original == address:
+                return ObjectFacts(
+                    address,
+                    "in_trash",
+                    f"operation {kept.operation_id} put it into the trash",
+                    None,
+                    kept.size,
+                    kept.discarded_at,
+                    operation_id=kept.operation_id,
+                )
+        return ObjectFacts(address, "absent", "the store has no such key")
+
+    def _judged(self, wanted: str, parameters: dict[str, object]) -> tuple[RowFacts, ...]:
+        """The rows that a query gives as `(row_id, names_it)`, with the verdict on each."""
+        self._inventory.run(f"CREATE OR REPLACE TEMP TABLE wanted AS {wanted}", parameters)
+        query, given = verdicts_sql(self._policy, self._mark.database_at)
+        found = self._inventory.run(
+            f"""
+            SELECT w.source_table, w.row_key, w.dag_run_id, w.dag_id, w.run_id, w.task_id, w.map_index, w.key,
+                   w.written_at, w.run_state, w.run_at, w.run_ended_at, w.superseded, w.size, w.archived,
+                   x.names_it, v.rule_no, v.expires, v.reason, v.kept_by
+            FROM ({query}) v JOIN wanted x USING (row_id) JOIN rows w USING (row_id)
+            ORDER BY w.row_id
+            """,  # noqa: S608 - the policy's own query
+            given,
+        )
+        return tuple(self._row_facts(*record) for record in found)
+
+    def _row_facts(
+        self,
+        table: str,
+        row_key: str | None,
+        dag_run_id: int | None,
+        dag_id: str | None,
+        run_id: str | None,
+        task_id: str | None,
+        map_index: int | None,
+        key: str | None,
+        written_at: datetime | None,
+        run_state: str | None,
+        run_at: datetime | None,
+        run_ended_at: datetime | None,
+        superseded: bool | None,
+        size: int,
+        archived: bool,
+        names_it: bool,
+        rule_no: int,
+        expires: bool,
+        reason: str | None,
+        kept_by: Iterable[dict[str, Any]],
+    ) -> RowFacts:
+        row = Row(
+            table=table,
+            row_key=row_key or "",
+            dag_run_id=dag_run_id,
+            dag_id=dag_id,
+            run_id=run_id,
+            task_id=task_id,
+            map_index=map_index,
+            key=key or "",
+            written_at=_utc(written_at),
+            raw=None,
+            run_state=run_state,
+            run_at=_utc(run_at),
+            run_ended_at=_utc(run_ended_at),
+            superseded=bool(superseded),
+        )
+        keeps = tuple(Keep(keep["kind"], keep["reason"], _utc(keep["ends_at"])) for keep in kept_by)
+        rule = self._policy.ordered_rules[rule_no].place
+        return RowFacts(row, size, archived, Verdict(expires, reason, keeps, rule), names_it)
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=timezone.utc)

@@ -1,0 +1,31 @@
+"""Where the bytes are, by the tables of a kept inventory: in parts, as they grow, and where that leads."""
+
+from xcomctl.inventory.usage.breakdown import (
+    DEPTHS,
+    DIMENSIONS,
+    Dimension,
+    Part,
+    Parts,
+    break_down,
+    dimensions,
+    total_of,
+)
+from xcomctl.inventory.usage.choice import Chosen
+from xcomctl.inventory.usage.growth import LOOKED_BACK, Growth, NewBytes, growth_of, new_bytes
+
+__all__ = [
+    "DEPTHS",
+    "DIMENSIONS",
+    "LOOKED_BACK",
+    "Chosen",
+    "Dimension",
+    "Growth",
+    "NewBytes",
+    "Part",
+    "Parts",
+    "break_down",
+    "dimensions",
+    "growth_of",
+    "new_bytes",
+    "total_of",
+]

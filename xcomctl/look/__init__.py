@@ -1,0 +1,1 @@
+"""One value: find it, decode it, compare it."""

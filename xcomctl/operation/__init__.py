@@ -1,5 +1,0 @@
-"""A mutating run of the tool: who may write, what is recorded, what became of those that broke off."""
-
-from xcomctl.operation.course import Operation, RowsSeen
-
-__all__ = ["Operation", "RowsSeen"]

@@ -1,6 +1,0 @@
-"""The policy file, `policy.toml`."""
-
-from xcomctl.policy_file.reading import PolicyFile, load_policy
-from xcomctl.policy_file.values import LEAST_MIN_AGE
-
-__all__ = ["LEAST_MIN_AGE", "PolicyFile", "load_policy"]

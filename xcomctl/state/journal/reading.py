@@ -1,0 +1,195 @@
+"""Reading journals: which operations there were, and what each did, step by step."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, get_args
+
+from xcomctl.errors import NotFoundError, RefusedError, UsageError
+from xcomctl.models import ObjectAddress, Root, outermost
+from xcomctl.s3.documents import damaged, decode, time_of
+from xcomctl.s3.interface import Store
+from xcomctl.state.journal.records import (
+    BEGAN,
+    BEGAN_SCHEMA,
+    ENDED,
+    ENDED_SCHEMA,
+    OPERATION_ID,
+    Entry,
+    OperationRecord,
+    State,
+    Step,
+    StepKind,
+    folder_of,
+    intent_name,
+    outcome_name,
+)
+
+_INTENT = re.compile(rf"([0-9]{{6,}})-({'|'.join(get_args(StepKind))})-intent\.ndjson\.gz")
+_OUTCOME = re.compile(r"([0-9]{6,})-outcome\.ndjson\.gz")
+
+_INCOMPLETE_HINT = "look who else deletes below .xcomctl/; a lifecycle rule?"
+
+Damage = Callable[[RefusedError], None]
+"""Hears of a part of the journal that cannot be read."""
+
+
+def operations(
+    store: Store, roots: Sequence[Root], limit: int | None = None, *, on_damage: Damage | None = None
+) -> Iterator[OperationRecord]:
+    """Past operations on `roots`, newest first.
+
+    Raises StoreError, and RefusedError for a journal that cannot be read; with `on_damage` it is told, and left out.
+    """
+    readable = (
+        record
+        for home, operation_id, _ in _folders(store, roots)
+        if (record := _told(store, home, operation_id, on_damage)) is not None
+    )
+    yield from islice(readable, limit)
+
+
+def unfinished(
+    store: Store, roots: Sequence[Root], *, on_damage: Damage | None = None
+) -> Iterator[OperationRecord]:
+    """Operations without an end, newest first, without asking for all others. Raises as `operations` does."""
+    for home, operation_id, names in _folders(store, roots):
+        if ENDED not in names:
+            record = _told(store, home, operation_id, on_damage)
+            if record is not None:
+                yield record
+
+
+def find(store: Store, roots: Sequence[Root], operation_id: str) -> OperationRecord:
+    """The operation of this id. Raises NotFoundError, RefusedError where its journal cannot be read, StoreError."""
+    if OPERATION_ID.fullmatch(operation_id):
+        for home in outermost(roots):
+            if store.stat(folder_of(home, operation_id).at(BEGAN)) is not None:
+                return _record(store, home, operation_id)
+    raise NotFoundError(f"there is no operation {operation_id!r}", hint="xcomctl log shows what there is")
+
+
+def steps(store: Store, record: OperationRecord) -> Iterator[Step]:
+    """The steps of an operation in order, one after the other read. Raises RefusedError for a damaged one, StoreError."""
+    folder = folder_of(record.home, record.id)
+    for number, (kind, outcome) in sorted(step_numbers(store, record).items()):
+        intent = _unpacked(store, folder.at(intent_name(number, kind)))
+        yield Step(
+            number,
+            kind,
+            intent,
+            _unpacked(store, folder.at(outcome_name(number))) if outcome else None,
+        )
+
+
+def _folders(store: Store, roots: Sequence[Root]) -> list[tuple[Root, str, set[str]]]:
+    """Home, id and names of the objects of each operation, newest first."""
+    found: dict[tuple[str, Root], set[str]] = {}
+    for home in outermost(roots):
+        for name in _names(store, folder_of(home)):
+            operation_id, _, rest = name.partition("/")
+            if OPERATION_ID.fullmatch(operation_id):
+                found.setdefault((operation_id, home), set()).add(rest)
+    return [
+        (home, operation_id, names) for (operation_id, home), names in sorted(found.items(), reverse=True)
+    ]
+
+
+def _names(store: Store, folder: Root) -> Iterator[str]:
+    for batch in store.batches(folder):
+        for key in batch.column("key").to_pylist():
+            yield key.removeprefix(folder.prefix)
+
+
+def step_numbers(store: Store, record: OperationRecord) -> dict[int, tuple[StepKind, bool]]:
+    """Number of each step -> its kind, and whether there is an outcome. Raises RefusedError where one is missing."""
+    folder = folder_of(record.home, record.id)
+    kinds: dict[int, StepKind] = {}
+    outcomes: set[int] = set()
+    for name in _names(store, folder):
+        if intent := _INTENT.fullmatch(name):
+            kind: Any = intent[2]
+            kinds[int(intent[1])] = kind
+        elif outcome := _OUTCOME.fullmatch(name):
+            outcomes.add(int(outcome[1]))
+    missing = (set(range(1, max(kinds, default=0) + 1)) | outcomes) - set(kinds)
+    if missing:
+        raise RefusedError(
+            f"the journal {folder.uri} is damaged: the intent of step {min(missing)} is missing",
+            hint=_INCOMPLETE_HINT,
+        )
+    return {number: (kind, number in outcomes) for number, kind in kinds.items()}
+
+
+def _told(store: Store, home: Root, operation_id: str, on_damage: Damage | None) -> OperationRecord | None:
+    try:
+        return _record(store, home, operation_id)
+    except RefusedError as error:
+        if on_damage is None:
+            raise
+        on_damage(error)
+        return None
+
+
+def _record(store: Store, home: Root, operation_id: str) -> OperationRecord:
+    folder = folder_of(home, operation_id)
+    address = folder.at(BEGAN)
+    began = _document(store, address, BEGAN_SCHEMA)
+    if began is None:
+        raise RefusedError(
+            f"the journal {folder.uri} is damaged: its beginning is missing",
+            hint=_INCOMPLETE_HINT,
+        )
+    try:
+        record = OperationRecord(
+            id=operation_id,
+            home=home,
+            command=str(began["command"]),
+            actor=str(began["actor"]),
+            started_at=time_of(began["started_at"]),
+            roots=tuple(Root.parse(uri) for uri in began["roots"]),
+            database=str(began["database"]),
+            plan_id=began["plan_id"],
+            tool_version=str(began["tool_version"]),
+            state="unfinished",
+        )
+        address = folder.at(ENDED)
+        ended = _document(store, address, ENDED_SCHEMA)
+        if ended is None:
+            return record
+        if ended["state"] not in get_args(State) or not isinstance(ended["summary"], dict):
+            raise ValueError("no state")
+        return replace(
+            record,
+            state=ended["state"],
+            ended_at=time_of(ended["ended_at"]),
+            summary=ended["summary"],
+            error=ended["error"],
+        )
+    except (KeyError, TypeError, ValueError, UsageError):
+        raise damaged(address) from None
+
+
+def _document(store: Store, address: ObjectAddress, schema: str) -> dict[str, Any] | None:
+    try:
+        return decode(store.read(address), schema, address)
+    except NotFoundError:
+        return None
+
+
+def _unpacked(store: Store, address: ObjectAddress) -> list[Entry]:
+    try:
+        raw = store.read(address)
+        entries = [json.loads(line) for line in gzip.decompress(raw).splitlines()]
+    except (NotFoundError, OSError, EOFError, zlib.error, ValueError, RecursionError):
+        raise damaged(address) from None
+    # Nothing at all decompresses to nothing, but no step was ever written as that.
+    if not raw or not all(isinstance(entry, dict) for entry in entries):
+        raise damaged(address)
+    return entries

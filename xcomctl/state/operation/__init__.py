@@ -1,0 +1,5 @@
+"""A mutating run of the tool: who may write, what is recorded, what became of those that broke off."""
+
+from xcomctl.state.operation.course import Operation, RowsSeen
+
+__all__ = ["Operation", "RowsSeen"]
