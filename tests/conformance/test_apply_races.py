@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, cast
 
@@ -16,7 +17,6 @@ from tests.services.processes import free_port
 from tests.services.scripted_store import Answer, Asked, scripted_store
 from xcomctl.airflow.interface import Snapshot
 from xcomctl.demo.server import SeaweedFS
-from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError, SourceError, StoreError
 from xcomctl.gc.apply import Outcome
 from xcomctl.gc.collect import Scope, plan_collection
@@ -187,10 +187,8 @@ def test_a_connection_that_is_lost_is_an_error(deploy: Deploy) -> None:
 
     with pytest.raises(SourceError) as caught:
         plan_collection(
-            cast("Any", Killed(here.source)),
-            here.store,
-            DialectRegistry(),
-            Scope(roots=(Root.parse(here.root),), policy=MONTH),
+            replace(here.sides(), source=cast("Any", Killed(here.source))),
+            Scope(policy=MONTH),
             now=here.began_at,
         )
     assert (caught.value.exit_code, here.state()) == (6, before)

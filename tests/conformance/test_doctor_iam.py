@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import Any
@@ -18,6 +19,7 @@ from tests.services.scripted_store import Asked
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.doctor.iam import policy_document
 from xcomctl.inventory.fsck import check
+from xcomctl.inventory.judging import Question
 from xcomctl.models import Root
 from xcomctl.s3.store import S3Settings, S3Store
 from xcomctl.state.journal import operations
@@ -75,7 +77,7 @@ def test_the_policies_for_aws_are_enough(deploy: Deploy, versioning: str) -> Non
         closing(S3Store(S3Settings(endpoint_url=proxy.endpoint_url))) as store,
     ):
         now = datetime.now(timezone.utc)
-        with check(here.source, store, DialectRegistry(), (root,), now=now):
+        with check(replace(here.sides(), store=store), Question(), now=now):
             examined(here, store=store)
         refused = [asked.target for asked in proxy.asked if not allowed(reading, asked)]
         # Who only reads is told so by the refusal of the first; above the root is another's business.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
@@ -9,10 +10,9 @@ from uuid import uuid4
 import pytest
 
 from tests.services.deployment import DAY, Deploy, Deployment
-from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, UsageError
 from xcomctl.inventory.explain import Explanation, explain
-from xcomctl.models import Root
+from xcomctl.inventory.judging import Question
 from xcomctl.policy import Pin, Policy, Rule
 
 MONTH = Policy(older_than=30 * DAY)
@@ -21,12 +21,9 @@ OPERATION = "20261122T120000Z-0a1b2c3d"
 
 def explained(here: Deployment, ref: str, policy: Policy = MONTH, **changes: Any) -> Explanation:
     """Explain in this process, with a grace period of a day."""
-    given: dict[str, Any] = {
-        "roots": [Root.parse(here.root)],
-        "min_age": DAY,
-        "ignore_archives": False,
-    } | changes
-    return explain(ref, here.source, here.store, DialectRegistry(), policy=policy, **given)
+    roots = changes.pop("roots", None)
+    sides = here.sides() if roots is None else replace(here.sides(), roots=tuple(roots))
+    return explain(ref, sides, Question(policy, min_age=DAY, **changes))
 
 
 def about_object(here: Deployment, key: str, policy: Policy = MONTH) -> tuple[Any, ...]:

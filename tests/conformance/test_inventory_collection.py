@@ -16,9 +16,9 @@ from tests.services.s3_inventories import FORMATS, Format, InventoryWriter
 from tests.services.s3_requests import names
 from tests.services.store_faults import error, only
 from xcomctl.demo.server import SeaweedFS
-from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import StoreError
 from xcomctl.inventory.fsck import Check, check
+from xcomctl.inventory.judging import Question
 from xcomctl.inventory.shards import Shard
 from xcomctl.models import Root
 from xcomctl.s3.inventory.listing import S3Inventory
@@ -52,15 +52,8 @@ def inventory_of(here: Deployment, kind: Format = "CSV") -> StoredListing:
 
 def checked(here: Deployment, listing: StoredListing | None, min_age: timedelta = GRACE) -> dict[str, Any]:
     """What a check tells."""
-    with check(
-        here.source,
-        here.store,
-        DialectRegistry(),
-        (Root.parse(here.root),),
-        now=datetime.now(timezone.utc),
-        min_age=min_age,
-        listing=listing,
-    ) as result:
+    sides = replace(here.sides(), listing=listing)
+    with check(sides, Question(min_age=min_age), now=datetime.now(timezone.utc)) as result:
         return told(result)
 
 

@@ -15,6 +15,7 @@ from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError, SourceError
 from xcomctl.gc.apply import Outcome, apply_plan
 from xcomctl.gc.collect import Scope, plan_collection
+from xcomctl.inventory.judging import Sides
 from xcomctl.policy import Policy
 from xcomctl.state.journal import steps
 from xcomctl.state.operation import Operation
@@ -106,7 +107,7 @@ def test_without_a_store_rows_go_without_a_record(make_bench: MakeBench) -> None
     now = datetime.now(timezone.utc)
     dialects = DialectRegistry()
     policy = Policy(older_than=30 * DAY)
-    plan = plan_collection(here.source, None, dialects, Scope(roots=(), policy=policy), now=now)
+    plan = plan_collection(Sides(here.source, None, dialects, ()), Scope(policy=policy), now=now)
     outcome = Outcome()
     with Operation.begin(here.source, None, (), command="gc", actor="kim@worker", now=now) as operation:
         apply_plan(plan, operation, dialects, ignore_archives=False, outcome=outcome)

@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 from tests.schemas.airflow_database import AirflowDatabase
 from tests.services.deployment import DAY, Deployment
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
-from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError
 from xcomctl.inventory import shard_scan
 from xcomctl.inventory.fsck import check
+from xcomctl.inventory.judging import Question
 from xcomctl.inventory.shards import Shard, name_of
-from xcomctl.models import Root
 from xcomctl.policy import Pin, Policy, Rule
 
 UUID = "6f2a1b3c-0000-4000-8000-{:012x}"
@@ -125,15 +124,8 @@ def planned(
 
 def found(here: Deployment, shard: Shard | None) -> tuple[Counter[Any], Counter[str]]:
     """What a check finds, and its totals."""
-    with check(
-        here.source,
-        here.store,
-        DialectRegistry(),
-        (Root.parse(here.root),),
-        now=datetime.now(timezone.utc),
-        min_age=timedelta(hours=-1),
-        shard=shard,
-    ) as result:
+    question = Question(min_age=timedelta(hours=-1), shard=shard)
+    with check(here.sides(), question, now=datetime.now(timezone.utc)) as result:
         findings = Counter(tuple(sorted(one.items(), key=str)) for one in result.findings())
         totals = {name: getattr(result.totals(), name) for name in type(result.totals()).__slots__}
         return findings, Counter(totals)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.gc.apply import Outcome, apply_plan
 from xcomctl.gc.collect import Scope, plan_collection
 from xcomctl.gc.plan import Plan
+from xcomctl.inventory.judging import Sides
 from xcomctl.models import RESERVED_FOLDER, Root
 from xcomctl.policy import Policy
 from xcomctl.progress import Report, silent
@@ -196,14 +198,15 @@ class Deployment:
     ) -> Plan:
         """Plan in this process; the grace period is negative, so that what was uploaded this second counts."""
         return plan_collection(
-            self.source,
-            store or self.store,
-            DialectRegistry(),
-            Scope(roots=(Root.parse(self.root),), policy=policy or Policy(), min_age=min_age, **scope),
+            replace(self.sides(), store=store or self.store, listing=listing),
+            Scope(policy=policy or Policy(), min_age=min_age, **scope),
             now=datetime.now(timezone.utc),
             accepted=accepted,
-            listing=listing,
         )
+
+    def sides(self) -> Sides:
+        """Its rows, and the objects below its root."""
+        return Sides(self.source, self.store, DialectRegistry(), (Root.parse(self.root),))
 
     @contextmanager
     def operation(

@@ -13,7 +13,8 @@ from xcomctl.gc.guards import acceptances, judge
 from xcomctl.gc.plan import Guard
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify
-from xcomctl.inventory.scan import Mark
+from xcomctl.inventory.judging import Judged
+from xcomctl.inventory.scan import Scan
 from xcomctl.policy import Policy
 from xcomctl.state.owner import Owner
 
@@ -46,9 +47,10 @@ def guards(
         inventory.add_rows([rows(*(row(value, key=f"k{n}") for n, value in enumerate(values)))])
         classify(inventory, Policy(), now=NOW, cutoff=NOW)
         found = judge(
-            inventory,
-            Mark(NOW, NOW, skew, replica, NOW, open_for, newest_run=1),
-            set(known),
+            Judged(
+                inventory,
+                Scan(NOW, NOW, skew, replica, NOW, open_for, newest_run=1, known_dags=frozenset(known)),
+            ),
             database=OURS,
             owners=owners,
             deletes_orphans=deletes,

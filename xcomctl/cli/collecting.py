@@ -15,14 +15,12 @@ from xcomctl.cli.scoping import (
     S3Inventory,
     ShardOption,
     UnsafeMinAge,
-    open_inventory,
+    both_sides,
     parse_age,
     parse_keep,
     parse_min_age,
     require_acceptances,
-    resolve_roots,
 )
-from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +145,7 @@ class CollectOptions:
     accept: Accept = None
 
     def scope(self) -> Scope:
-        """The same, as a collection takes it, without the roots. Reads the policy file.
+        """The same, as a collection takes it. Reads the policy file.
 
         Raises UsageError for whatever is wrong about the options or the file.
         """
@@ -169,7 +167,6 @@ class CollectOptions:
         if self.trash_keep is not None:
             choices["trash_keep"] = parse_keep("--trash-keep", self.trash_keep)
         scope = Scope(
-            roots=(),
             policy=replace(policy, dag=self.dag),
             ignore_archives=self.ignore_archives,
             shard=None if self.shard is None else Shard.parse(self.shard),
@@ -217,19 +214,12 @@ def make_plan(
     """
     from xcomctl.gc.collect import plan_collection
 
-    roots = resolve_roots(session, talk)
-    listing = open_inventory(session, inventory, roots, talk)
-    with stages(talk) as report:
+    with both_sides(session, talk, inventory) as sides:
         return plan_collection(
-            session.source,
-            session.store if roots else None,
-            session.dialects,
-            replace(scope, roots=roots),
+            sides,
+            scope,
             now=datetime.now(timezone.utc),
             endpoint=session.endpoint,
             accepted=accepted or (),
-            listing=listing,
             weighed=weighed,
-            resources=session.resources,
-            report=report,
         )

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.policies import read_policy
-from xcomctl.cli.scoping import IgnoreArchives, ShardOption, open_inventory, parse_min_age, resolve_roots
-from xcomctl.cli.stages import stages
+from xcomctl.cli.scoping import IgnoreArchives, ShardOption, both_sides, parse_min_age
 from xcomctl.errors import UsageError
 from xcomctl.files import TemporaryFolder
 from xcomctl.inventory.shards import Shard
@@ -102,33 +101,21 @@ def make_inventory(
 
     Raises UsageError, SourceError, StoreError.
     """
+    from xcomctl.inventory.judging import Question
     from xcomctl.inventory.scan import DEFAULT_MIN_AGE
-    from xcomctl.inventory.snapshot_file import Choice, keep_inventory
+    from xcomctl.inventory.snapshot_file import keep_inventory
 
     policy, file_age, _ = read_policy(judging.policy, judging.older_than, judging.keep_last)
     # Nothing is deleted here, so any grace period may be asked about.
     given_age = None if judging.min_age is None else parse_min_age(judging.min_age, unsafe=True)
-    roots = resolve_roots(session, talk)
-    listing = open_inventory(session, s3_inventory, roots, talk)
-    choice = Choice(
-        roots,
+    question = Question(
         policy,
         min_age=given_age or file_age or DEFAULT_MIN_AGE,
         ignore_archives=judging.ignore_archives,
         shard=None if judging.shard is None else Shard.parse(judging.shard),
-        options=judging.said,
     )
-    with stages(talk) as report:
-        keep_inventory(
-            path,
-            session.source,
-            session.store if roots else None,
-            session.dialects,
-            choice,
-            listing=listing,
-            resources=session.resources,
-            report=report,
-        )
+    with both_sides(session, talk, s3_inventory) as sides:
+        keep_inventory(path, sides, question, options=judging.said)
 
 
 def inventory_to_ask(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
 from xcomctl.models import Root
 from xcomctl.units import format_time, parse_duration, parse_time
@@ -16,6 +18,7 @@ from xcomctl.units import format_time, parse_duration, parse_time
 if TYPE_CHECKING:
     from xcomctl.cli.progress import Talk
     from xcomctl.config.session import Session
+    from xcomctl.inventory.judging import Sides
     from xcomctl.s3.stored_listing import StoredListing
 
 _SCOPE = "What is looked at"
@@ -69,6 +72,29 @@ ShardOption = Annotated[
         rich_help_panel=_SCOPE,
     ),
 ]
+
+
+@contextmanager
+def both_sides(session: Session, talk: Talk, s3_inventory: str | None = None) -> Iterator[Sides]:
+    """What there is to judge, showing how far it is read: the rows, and the objects below the roots.
+
+    `s3_inventory` is the URI of an S3 Inventory that stands for listing them. Raises UsageError where no root is known,
+    and as `open_inventory` does.
+    """
+    from xcomctl.inventory.judging import Sides
+
+    roots = resolve_roots(session, talk)
+    listing = open_inventory(session, s3_inventory, roots, talk)
+    with stages(talk) as report:
+        yield Sides(
+            session.source,
+            session.store if roots else None,
+            session.dialects,
+            roots,
+            listing,
+            session.resources,
+            report,
+        )
 
 
 def open_inventory(
@@ -157,7 +183,7 @@ def resolve_roots(session: Session, talk: Talk) -> tuple[Root, ...]:
     """
     if session.roots:
         return tuple(session.roots)
-    from xcomctl.gc.collect import propose_roots
+    from xcomctl.inventory.scan import propose_roots
 
     found = propose_roots(session.source, session.dialects)
     if not found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -11,11 +10,8 @@ from xcomctl.doctor.interface import Diagnosis, Status
 from xcomctl.doctor.patient import Patient
 from xcomctl.errors import StoreError
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.classify import classify
-from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Mark, fill
+from xcomctl.inventory.judging import Question, judged
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.policy import Policy
 from xcomctl.s3.interface import LifecycleRule, StoreErrorInfo
 from xcomctl.state.trash.places import TRASH_FOLDER
 from xcomctl.units import exact_duration, format_duration, quantity
@@ -84,34 +80,16 @@ def lifecycle(patient: Patient) -> Iterator[Diagnosis]:
                 subject=f"s3://{bucket}",
             )
         return
-    with _judged(patient) as (inventory, mark):
-        now = mark.store_at or mark.database_at
+    # Nothing may go by a policy.
+    with judged(patient.sides(), Question()) as verdicts:
+        now = verdicts.scan.store_at or verdicts.scan.database_at
         for bucket, rule in deleting:
-            yield _verdict(bucket, rule, _hit(inventory, bucket, rule, now), now)
+            yield _verdict(bucket, rule, _hit(verdicts.inventory, bucket, rule, now), now)
 
 
 def _is_of_interest(rule: LifecycleRule, bucket: str, roots: Sequence[Root]) -> bool:
     acts = rule.expires or rule.moved_days is not None or rule.noncurrent_days is not None
     return acts and any(root.bucket == bucket and rule.reaches(root.prefix) for root in roots)
-
-
-@contextmanager
-def _judged(patient: Patient) -> Iterator[tuple[Inventory, Mark]]:
-    """Rows and objects of the roots that answer, joined and judged; nothing may go by a policy."""
-    with Inventory(
-        patient.dialects, patient.reached, resources=patient.resources, report=patient.report
-    ) as inventory:
-        mark, _ = fill(
-            inventory,
-            patient.source,
-            patient.store,
-            min_age=DEFAULT_MIN_AGE,
-            ignore_archives=False,
-            report=patient.report,
-        )
-        classify(inventory, Policy(), now=mark.database_at, cutoff=mark.cutoff)
-        confirm_dangling(inventory, patient.store, patient.dialects, patient.report)
-        yield inventory, mark
 
 
 def _hit(inventory: Inventory, bucket: str, rule: LifecycleRule, now: datetime) -> _Hit:

@@ -10,6 +10,7 @@ from xcomctl.airflow.interface import Source, SourceCondition
 from xcomctl.dialects.interface import Dialects
 from xcomctl.doctor.sample import Sample, take_sample
 from xcomctl.errors import SourceError
+from xcomctl.inventory.judging import Sides
 from xcomctl.inventory.resources import Resources
 from xcomctl.models import Root
 from xcomctl.policy.file import PolicyFile
@@ -38,7 +39,7 @@ class Patient:
         airflow_backend: str | None = None,
         policy: Callable[[], PolicyFile] | None = None,
         trash_keep: timedelta = DEFAULT_TRASH_KEEP,
-        resources: Resources | None = None,
+        resources: Resources,
         report: Report = silent,
     ) -> None:
         self._source = source
@@ -92,6 +93,17 @@ class Patient:
         if self.given or not self.reads_database:
             return self.given
         return self.sample.shown_roots()[:_PROPOSED]
+
+    def sides(self) -> Sides:
+        """Rows, and the objects below the roots that answer. Raises SourceError, UsageError."""
+        return Sides(
+            self.source,
+            self.store,
+            self.dialects,
+            tuple(self.reached),
+            resources=self.resources,
+            report=self.report,
+        )
 
     def settings(self, bucket: str) -> BucketSettings:
         """What a bucket does by itself. Raises StoreError."""

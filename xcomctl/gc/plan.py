@@ -10,8 +10,11 @@ from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
 
+from xcomctl import __version__
 from xcomctl.airflow.interface import RowTarget
 from xcomctl.gc.plan_actions import PUBLIC_COLUMNS, ActionKind, Actions
+from xcomctl.inventory.judging import Sides
+from xcomctl.inventory.scan import Scan
 from xcomctl.units import format_time
 
 SCHEMA = "xcomctl.plan/1"
@@ -65,6 +68,21 @@ class Basis:
     tool_version: str
     inventory: ListingBasis | None = None
     """The S3 Inventory from which the objects come; None where the stores were listed."""
+
+    @staticmethod
+    def of(sides: Sides, scan: Scan, *, endpoint: str | None, policy_digest: str | None = None) -> Basis:
+        """What a plan is made from that follows from `scan`. Raises SourceError."""
+        listing = sides.listing
+        return Basis(
+            database=sides.source.identity(),
+            database_label=sides.source.info().label,
+            endpoint=endpoint,
+            snapshot_at=scan.database_at,
+            cutoff=scan.cutoff,
+            policy_digest=policy_digest,
+            tool_version=__version__,
+            inventory=None if listing is None else ListingBasis(listing.uri, listing.taken_at),
+        )
 
     def document(self) -> dict[str, Any]:
         """The basis as JSON types."""

@@ -16,6 +16,8 @@ from xcomctl.errors import XcomctlError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from xcomctl.inventory import Inventory
+
 ActionKind = Literal["restore_object", "delete_row", "delete_object", "purge_object"]
 """In the order in which they are done: what is needed comes back first, what is of no use to anybody goes last."""
 
@@ -219,3 +221,10 @@ def _bytes(numbers: pa.Array) -> memoryview | bytes:
         return b""
     width = numbers.type.bit_width // 8
     return memoryview(numbers.buffers()[1])[numbers.offset * width : (numbers.offset + len(numbers)) * width]
+
+
+def planned_actions(inventory: Inventory, *, orphans: bool) -> Iterator[pa.RecordBatch]:
+    """What a classified inventory lets go, as batches of `action_schema`."""
+    inventory.run_script("actions.sql", {"orphans": orphans})
+    yield from inventory.batches("FROM row_actions ORDER BY place")
+    yield from inventory.batches("FROM object_actions ORDER BY bucket, object_key")

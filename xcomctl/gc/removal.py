@@ -8,19 +8,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from xcomctl.airflow.interface import Source
 from xcomctl.dialects.interface import UNCLAIMABLE, Dialects
 from xcomctl.errors import RefusedError, StoreError, UsageError
-from xcomctl.gc.collect import basis_of, planned_actions
 from xcomctl.gc.guards import judge_surroundings
-from xcomctl.gc.plan import Plan
-from xcomctl.gc.plan_actions import Actions
+from xcomctl.gc.plan import Basis, Plan
+from xcomctl.gc.plan_actions import Actions, planned_actions
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import count
-from xcomctl.inventory.resources import Resources
-from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Mark
+from xcomctl.inventory.judging import Sides
+from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Scan
 from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress, Root, Row, digest_of
-from xcomctl.progress import Report, silent
 from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
 from xcomctl.state.owner import read_owners
 from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
@@ -33,16 +30,15 @@ _ROWS_AT_A_TIME = 1_000
 class Removal:
     """What is to be removed. `selection` says it as the user did, in JSON types."""
 
-    roots: tuple[Root, ...]
     selection: dict[str, Any]
     active_runs: bool = False
     """Also rows of runs that are not over."""
     trash_keep: timedelta = DEFAULT_TRASH_KEEP
 
-    def document(self) -> dict[str, Any]:
-        """The same as the scope of a plan."""
+    def document(self, roots: Sequence[Root]) -> dict[str, Any]:
+        """The same, with the roots that it was for, as the scope of a plan."""
         return {
-            "roots": [root.uri for root in self.roots],
+            "roots": [root.uri for root in roots],
             "selection": self.selection,
             "active_runs": self.active_runs,
             "ignore_archives": False,
@@ -51,32 +47,29 @@ class Removal:
 
 
 def plan_removal(
-    source: Source,
-    store: Store | None,
-    dialects: Dialects,
+    sides: Sides,
     rows: Iterable[Row],
     removal: Removal,
     *,
     now: datetime,
     endpoint: str | None = None,
     accepted: Sequence[str] = (),
-    resources: Resources | None = None,
-    report: Report = silent,
 ) -> Plan:
     """Compute what removing `rows` would do. Other rows keep their objects, as they do from a collection.
 
     No bucket is listed; all rows are read once. Raises RefusedError for rows of runs that are not over, UsageError for
     rows whose objects the roots do not reach, SourceError, StoreError; never changes anything.
     """
+    store, dialects = sides.store, sides.dialects
     with Inventory(
-        dialects, removal.roots, resources=resources, search_whole_keys=True, report=report
+        dialects, sides.roots, resources=sides.resources, search_whole_keys=True, report=sides.report
     ) as inventory:
         owners = read_owners(store, inventory.roots)
         store_at = None if store is None else min(store.now(root.bucket) for root in inventory.roots)
         _choose(inventory, rows, store, dialects)
-        with source.snapshot() as snapshot:
+        with sides.source.snapshot() as snapshot:
             taken_at = snapshot.taken_at
-            mark = Mark(
+            scan = Scan(
                 store_at=store_at,
                 database_at=taken_at,
                 skew=timedelta(0) if store_at is None else abs(store_at - taken_at),
@@ -88,25 +81,25 @@ def plan_removal(
             "removal.sql",
             {
                 "active": removal.active_runs,
-                "cutoff": mark.cutoff.replace(tzinfo=None),
+                "cutoff": scan.cutoff.replace(tzinfo=None),
                 "untouchable": UNCLAIMABLE,
             },
         )
         if not removal.active_runs:
             _require_finished(inventory)
-        actions = Actions(None if resources is None else resources.tmp)
+        actions = Actions(sides.resources.tmp)
         actions.add(planned_actions(inventory, orphans=False))
-        basis = basis_of(source, mark, endpoint=endpoint)
+        basis = Basis.of(sides, scan, endpoint=endpoint)
         guards = judge_surroundings(
             database=basis.database,
             owners=owners,
-            skew=mark.skew,
-            is_replica=mark.replica,
+            skew=scan.skew,
+            is_replica=scan.replica,
             accepted=accepted,
         )
         return Plan(
             created_at=now,
-            scope=removal.document(),
+            scope=removal.document(sides.roots),
             basis=basis,
             totals={**_totals(inventory), "bytes_reclaimed": actions.size("delete_object")},
             guards=guards,

@@ -5,26 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
-from xcomctl.airflow.interface import Source
-from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.candidates import confirm_candidates
-from xcomctl.inventory.classify import Totals, classify, totals
-from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.inventory.resources import Resources
-from xcomctl.inventory.scan import DEFAULT_MIN_AGE, fill
-from xcomctl.inventory.shard_scan import Share
-from xcomctl.inventory.shards import Shard
+from xcomctl.inventory.classify import Totals, totals
+from xcomctl.inventory.judging import Question, Sides, judged
 from xcomctl.inventory.sizes import bytes_by_state
 from xcomctl.inventory.workspace import sql_text
-from xcomctl.models import Root
-from xcomctl.policy import Policy
-from xcomctl.progress import Report, silent
-from xcomctl.s3.interface import Store
-from xcomctl.s3.stored_listing import StoredListing
 from xcomctl.units import format_time
 
 KINDS = ("orphaned", "dangling", "unresolved", "foreign")
@@ -85,42 +73,8 @@ class Check:
 
 
 @contextmanager
-def check(
-    source: Source,
-    store: Store | None,
-    dialects: Dialects,
-    roots: tuple[Root, ...],
-    *,
-    now: datetime,
-    min_age: timedelta = DEFAULT_MIN_AGE,
-    ignore_archives: bool = False,
-    listing: StoredListing | None = None,
-    shard: Shard | None = None,
-    resources: Resources | None = None,
-    report: Report = silent,
-) -> Iterator[Check]:
-    """Join rows and objects and find what does not fit. Raises SourceError, StoreError if either side is not whole.
-
-    With `listing` the store is asked only for what it makes look orphaned or dangling, and not listed. With `shard`
-    only that share is checked: the shares together find what one check finds.
-    """
-    share = None if shard is None else Share(shard, Policy(), dialects, with_trash=False, resources=resources)
-    with Inventory(dialects, roots, resources=resources, report=report) as inventory:
-        mark, _ = fill(
-            inventory,
-            source,
-            store,
-            min_age=min_age,
-            ignore_archives=ignore_archives,
-            listing=listing,
-            share=share,
-            report=report,
-        )
-        classify(inventory, Policy(), now=mark.database_at, cutoff=mark.cutoff)
-        if listing is not None and store is not None:
-            confirm_candidates(inventory, store, orphans=True, cutoff=mark.cutoff, report=report)
-        if share is not None:
-            share.settle(inventory)
-        confirm_dangling(inventory, store if inventory.roots else None, dialects, report)
-        inventory.run(sql_text("findings.sql"))
-        yield Check(inventory, now)
+def check(sides: Sides, question: Question, *, now: datetime) -> Iterator[Check]:
+    """Join rows and objects and find what does not fit. Raises UsageError, SourceError, StoreError as `judged` does."""
+    with judged(sides, question) as found:
+        found.inventory.run(sql_text("findings.sql"))
+        yield Check(found.inventory, now)

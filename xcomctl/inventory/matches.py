@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 
 from xcomctl.errors import UsageError
@@ -14,15 +14,13 @@ from xcomctl.policy import Pin, Policy, Rule, glob_pattern
 _LIST_DAGS = "xcomctl ls --limit 0 --columns dag_id shows the DAGs that have XComs"
 
 
-def require_matches(inventory: Inventory, policy: Policy, known_dags: set[str], *, now: datetime) -> None:
+def require_matches(inventory: Inventory, policy: Policy, known_dags: Set[str], *, now: datetime) -> None:
     """Raise UsageError if a glob of the policy matches nothing, neither in the database nor in the stores.
 
     `known_dags` are those of the database; the inventory is filled. `--dag` and the DAG of a rule have to match a DAG,
     and the whole rule an XCom, unless its DAGs have none yet. A pin in force has to match an XCom: somebody counts
     on it, and it protects nothing.
     """
-    if policy.dag is None and not policy.rules and not policy.pins:
-        return
     require_dags(inventory, policy, known_dags)
     for rule in policy.rules:
         _require_rule(inventory, rule)
@@ -31,11 +29,13 @@ def require_matches(inventory: Inventory, policy: Policy, known_dags: set[str], 
             _require_pin(inventory, pin)
 
 
-def require_dags(inventory: Inventory, policy: Policy, known_dags: set[str] | frozenset[str]) -> None:
-    """Raise UsageError if `--dag` or the DAG of a rule matches no DAG: what can be told where only a share was read.
+def require_dags(inventory: Inventory, policy: Policy, known_dags: Set[str]) -> None:
+    """Raise UsageError if `--dag` or the DAG of a rule matches no DAG: what can be told where only a shard was read.
 
     Makes the table `names`, of what is in the inventory and `known_dags`.
     """
+    if policy.dag is None and not policy.rules:
+        return
     inventory.run(
         """
         CREATE OR REPLACE TABLE names AS

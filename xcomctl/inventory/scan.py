@@ -1,14 +1,15 @@
-"""The mark: list the stores to their end, then read every row in one snapshot, and note both clocks."""
+"""Scan both sides: list the stores to their end, then read every row in one snapshot, and note both clocks."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xcomctl.airflow.interface import Snapshot, Source
+from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.shard_scan import NOWHERE, Elsewhere, Share
-from xcomctl.progress import Report, silent
+from xcomctl.inventory.shard_scan import NO_OTHERS, OtherShards, ShardScan
 from xcomctl.s3.interface import Store
 from xcomctl.s3.stored_listing import StoredListing, objects_below
 
@@ -19,8 +20,11 @@ DEFAULT_MIN_AGE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Clocks of one mark: when the listing began, by the store; when the rows were read, by the database."""
+class Scan:
+    """What one scan saw beside rows and objects: both clocks, and for the guards what they ask for.
+
+    `store_at` is when the listing began, by the store; `database_at` when the rows were read, by the database.
+    """
 
     store_at: datetime | None
     database_at: datetime
@@ -31,8 +35,10 @@ class Mark:
     """How long a transaction has been open whose rows are not seen."""
     newest_run: int | None = None
     """The highest number that any DAG run has."""
-    elsewhere: Elsewhere = NOWHERE
-    """What a share saw of the others."""
+    known_dags: frozenset[str] = frozenset()
+    """DAGs that the database knows, with XComs or without."""
+    others: OtherShards = NO_OTHERS
+    """What the scan of a shard saw of the others."""
     listed_at: datetime | None = None
     """When a stored listing was taken, by the clock of the store; None where the stores were listed anew."""
 
@@ -41,8 +47,13 @@ class Mark:
         """What was written until then, by the clock of the store, is among the objects; None without a store."""
         return self.listed_at or self.store_at
 
+    @property
+    def listed_by_database_clock(self) -> datetime | None:
+        """When listing the stores began, by the clock of the database, and rather earlier; None without a store."""
+        return None if self.store_at is None else self.store_at - self.skew
 
-def fill(
+
+def scan(
     inventory: Inventory,
     source: Source,
     store: Store | None,
@@ -50,13 +61,12 @@ def fill(
     min_age: timedelta,
     ignore_archives: bool,
     listing: StoredListing | None = None,
-    share: Share | None = None,
-    report: Report = silent,
-) -> tuple[Mark, set[str]]:
-    """List every root to its end, then read all rows in one snapshot. Returns the clocks and the known DAGs.
+    shard: ShardScan | None = None,
+) -> Scan:
+    """List every root to its end, then read all rows in one snapshot, into the inventory.
 
     A `listing` that was taken before stands for listing the roots; the cutoff is that much earlier.
-    With a `share` only what is of it is listed and read, and what it borrows.
+    With a `shard` only what is of it is listed and read, and what of the others is needed to judge it.
 
     Raises StoreError or SourceError if either side does not come whole.
     """
@@ -67,8 +77,8 @@ def fill(
         began_at = store.now(root.bucket)
         store_at = began_at if store_at is None else min(store_at, began_at)
         batches = None if listing is None else objects_below(root, listing, store)
-        if share is not None:
-            batches = share.objects(store, root, batches)
+        if shard is not None:
+            batches = shard.objects(store, root, batches)
         inventory.add_objects(root, store.batches(root) if batches is None else batches)
     listed_at = None
     if listing is not None and store_at is not None:
@@ -77,14 +87,14 @@ def fill(
         skew = timedelta(0)
         if store is not None and inventory.roots:
             skew = abs(store.now(inventory.roots[0].bucket) - snapshot.taken_at)
-        elsewhere = NOWHERE
-        if share is None:
+        others = NO_OTHERS
+        if shard is None:
             inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
         else:
-            elsewhere = share.read(inventory, snapshot, store, include_archives=not ignore_archives)
+            others = shard.read(inventory, snapshot, store, include_archives=not ignore_archives)
         known = snapshot.dag_ids()
         open_for = _uncommitted_for(snapshot)
-        mark = Mark(
+        return Scan(
             store_at=store_at,
             database_at=snapshot.taken_at,
             skew=skew,
@@ -92,13 +102,28 @@ def fill(
             cutoff=(listed_at or store_at or snapshot.taken_at) - min_age - open_for,
             open_for=open_for,
             newest_run=snapshot.newest_run(),
-            elsewhere=elsewhere,
+            others=others,
+            known_dags=frozenset(known),
             listed_at=listed_at,
         )
-    return mark, known
 
 
 def _uncommitted_for(snapshot: Snapshot) -> timedelta:
     """How long a transaction has been open that may yet commit the row of an object: the grace period grows by it."""
     oldest = snapshot.oldest_transaction_at
     return timedelta(0) if oldest is None else max(snapshot.taken_at - oldest, timedelta(0))
+
+
+def propose_roots(source: Source, dialects: Dialects) -> Counter[str]:
+    """Roots that the stored references themselves show, with the number of references under each.
+
+    The key '' counts references of known backends that name no bucket.
+    """
+    found: Counter[str] = Counter()
+    with source.snapshot() as snapshot:
+        for batch in snapshot.batches(include_archives=False):
+            for value in batch.column("raw"):
+                for reference in dialects.references(value.as_py(), ()):
+                    if reference.confidence != "ambiguous":
+                        found[reference.root.uri if reference.root else ""] += 1
+    return found

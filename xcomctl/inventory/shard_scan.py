@@ -1,9 +1,9 @@
-"""The mark of one share: its own rows and objects, and what has to be borrowed from the others to judge them rightly.
+"""The scan of one shard: its own rows and objects, and what of the others is needed to judge them rightly.
 
-Keeping knows no shares: a row of any DAG may name an object of mine, and only its own DAG's rows tell whether it
+Keeping knows no shards: a row of any DAG may name an object of mine, and only its own DAG's rows tell whether it
 expires. So whatever no row of mine keeps is looked for in all other rows, and the DAGs of those that name it are
-borrowed whole. A row of mine may name objects of others: where there are many of these they are listed, else asked for.
-What was borrowed is given back when everything is judged, and is nobody's finding but its owner's.
+read whole. A row of mine may name objects of others: where there are many of these they are listed, else asked for.
+What is of others is dropped when everything is judged, and is nobody's finding but its owner's.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _AT_A_TIME = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """What a share saw of the others, for the guards: zero where it did not have to look."""
+class OtherShards:
+    """What the scan of a shard saw of the others, for the guards: zero where it did not have to look."""
 
     names: frozenset[str] = frozenset()
     """Of the folders below the roots: DAGs, in most layouts."""
@@ -53,13 +53,13 @@ class Elsewhere:
     """... and how many of these have an object."""
 
 
-NOWHERE = Elsewhere()
+NO_OTHERS = OtherShards()
 
 
-class Share:
-    """Which share is looked at, and by which policy. `with_trash`: also what is in the trash is judged.
+class ShardScan:
+    """Which shard is looked at, and by which policy. `with_trash`: also what is in the trash is judged.
 
-    One is used for one mark: `objects`, then `read`, and `settle` when everything is judged.
+    One is used for one scan: `objects`, then `read`, and `drop_others` when everything is judged.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class Share:
         self._dialects = dialects
         self._with_trash = with_trash
         own = resources or Resources()
-        # What is looked up elsewhere lies beside the inventory of the share.
+        # What is looked up elsewhere lies beside the inventory of the shard.
         self._resources = replace(own, memory=own.memory // 4)
         self._names: set[str] = set()
 
     def objects(
         self, store: Store, root: Root, listed: Iterator[pa.RecordBatch] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """List the objects of this share below `root`, and what the tool keeps there. Raises StoreError.
+        """List the objects of this shard below `root`, and what the tool keeps there. Raises StoreError.
 
         `listed` is a listing of the whole root, if there is one: then nothing but its folders is listed.
         """
@@ -109,33 +109,33 @@ class Share:
 
     def read(
         self, inventory: Inventory, snapshot: Snapshot, store: Store | None, *, include_archives: bool
-    ) -> Elsewhere:
-        """Add the rows of this share, then whatever of the others is needed to judge them and the objects.
+    ) -> OtherShards:
+        """Add the rows of this shard, then whatever of the others is needed to judge them and the objects.
 
         Raises SourceError, StoreError.
         """
         mine = {dag_id for dag_id in snapshot.dag_ids() if self.shard.takes(dag_id)}
         self._prepare(inventory, mine)
         inventory.add_rows(snapshot.batches(include_archives=include_archives, dag_ids=mine))
-        self._borrow_objects(inventory, store)
+        self._add_objects_of_others(inventory, store)
         if self._with_trash and store is not None:
             load_discarded(inventory, store)
-        elsewhere, dag_ids = self._look_elsewhere(inventory, snapshot, store, mine, include_archives)
+        others, dag_ids = self._ask_others(inventory, snapshot, store, mine, include_archives)
         if dag_ids:
             # Rows that name no DAG come along with any; they are there already.
-            borrowed = snapshot.batches(include_archives=include_archives, dag_ids=dag_ids)
-            inventory.add_rows(_of_a_dag(borrowed, without=frozenset()))
+            needed = snapshot.batches(include_archives=include_archives, dag_ids=dag_ids)
+            inventory.add_rows(_of_a_dag(needed, without=frozenset()))
             if any(rule.min_size for rule in self._policy.ordered_rules):
                 # Whether these rows expire depends on the size of their objects.
-                self._borrow_objects(inventory, store)
-        return elsewhere
+                self._add_objects_of_others(inventory, store)
+        return others
 
-    def settle(self, inventory: Inventory) -> None:
-        """Give back what was borrowed: rows, and the states of objects. To be called when everything is judged."""
-        inventory.run_script("settle_share.sql", {"nameless": self.shard.takes_nameless})
+    def drop_others(self, inventory: Inventory) -> None:
+        """Drop what is of other shards: rows, and the states of objects. To be called when everything is judged."""
+        inventory.run_script("drop_others.sql", {"nameless": self.shard.takes_nameless})
 
     def own(self, inventory: Inventory, actions: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Those of `actions` (`plan_actions.action_schema`) that are of this share."""
+        """Those of `actions` (`plan_actions.action_schema`) that are of this shard."""
         import pyarrow as pa
 
         for batch in actions:
@@ -154,17 +154,17 @@ class Share:
         return self.shard.takes_key(address.key[len(root.prefix) :])
 
     def _prepare(self, inventory: Inventory, mine: set[str]) -> None:
-        """Note what is of this share, for `settle`."""
+        """Note what is of this shard, for `drop_others`."""
         import pyarrow as pa
 
         inventory.sql.register("batch", pa.table({"dag_id": pa.array(sorted(mine), pa.string())}))
-        inventory.run("CREATE OR REPLACE TABLE share_dags AS SELECT * FROM batch")
+        inventory.run("CREATE OR REPLACE TABLE shard_dags AS SELECT * FROM batch")
         inventory.sql.unregister("batch")
         inventory.run(
-            "CREATE OR REPLACE TABLE share_objects AS SELECT coalesce(max(object_id), -1) AS last FROM objects"
+            "CREATE OR REPLACE TABLE shard_objects AS SELECT coalesce(max(object_id), -1) AS last FROM objects"
         )
 
-    def _borrow_objects(self, inventory: Inventory, store: Store | None) -> None:
+    def _add_objects_of_others(self, inventory: Inventory, store: Store | None) -> None:
         """Add the objects of others that the rows name, as far as they are there."""
         if store is None:
             return
@@ -177,7 +177,7 @@ class Share:
                     {"length": len(root.prefix), "bucket": root.bucket, "prefix": root.prefix},
                 )
             )
-            # Of a folder of this share everything was listed; of the loose objects, a part.
+            # Of a folder of this shard everything was listed; of the loose objects, a part.
             others = {
                 folder: number
                 for folder, number in folders.items()
@@ -198,14 +198,14 @@ class Share:
         if inventory.run("SELECT count(*) FROM objects") != before:
             inventory.add_rows(())
 
-    def _look_elsewhere(
+    def _ask_others(
         self,
         inventory: Inventory,
         snapshot: Snapshot,
         store: Store | None,
         mine: set[str],
         include_archives: bool,
-    ) -> tuple[Elsewhere, set[str]]:
+    ) -> tuple[OtherShards, set[str]]:
         """What the rows of others tell, and the DAGs of those that name an object which no row of mine keeps.
 
         The rows are read where there is such an object.
@@ -213,9 +213,9 @@ class Share:
         names = frozenset(self._names)
         query, parameters = expiring_rows_sql(self._policy, snapshot.taken_at)
         inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
-        inventory.run_script("share_candidates.sql", {"reserved": _RESERVED_PATTERN})
-        if not inventory.run("SELECT 1 FROM share_candidates LIMIT 1"):
-            return Elsewhere(names), set()
+        inventory.run_script("shard_candidates.sql", {"reserved": _RESERVED_PATTERN})
+        if not inventory.run("SELECT 1 FROM shard_candidates LIMIT 1"):
+            return OtherShards(names), set()
         with Inventory(self._dialects, inventory.roots, resources=self._resources) as others:
             for root in others.roots:
                 others.add_objects(root, _candidates(inventory, root))
@@ -230,7 +230,7 @@ class Share:
             }
         found = store.stat_many(sample) if store is not None else []
         present = sum(isinstance(one, ObjectInfo) for one in found)
-        return Elsewhere(names, rows, unreadable, example, len(sample), present), dag_ids
+        return OtherShards(names, rows, unreadable, example, len(sample), present), dag_ids
 
 
 _RESERVED_PATTERN = rf"(^|/){RESERVED_FOLDER.replace('.', '[.]')}"
@@ -240,7 +240,7 @@ _ABSENT = """
     WHERE r.under_root AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
 """
 
-# Here a row is linked to candidates only. One that merely mentions an object of another share counts as unreadable,
+# Here a row is linked to candidates only. One that merely mentions an object of another shard counts as unreadable,
 # too: better a refusal than an object that is not found to be needed.
 _UNREADABLE = """
     SELECT count(*), min(dag_id || '/' || run_id || '/' || task_id || ':' || key)
@@ -269,7 +269,7 @@ def _of_a_dag(batches: Iterator[pa.RecordBatch], *, without: frozenset[str]) -> 
 
 def _candidates(inventory: Inventory, root: Root) -> Iterator[pa.RecordBatch]:
     found = inventory.sql.sql(
-        "SELECT bucket, key, size, etag, last_modified FROM share_candidates"
+        "SELECT bucket, key, size, etag, last_modified FROM shard_candidates"
         " WHERE bucket = $bucket AND starts_with(key, $prefix)",
         params={"bucket": root.bucket, "prefix": root.prefix},
     )

@@ -1,8 +1,8 @@
-"""A share of the work: which DAGs, and which objects, one of several machines looks at.
+"""A shard of the work: which DAGs, and which objects, one of several machines looks at.
 
 Rows are shared out by their DAG. Objects are shared out by the folder directly below the root, which is the DAG's in
 most layouts, and else by their own key. Nothing depends on whether a folder is the DAG's: where it is, a DAG and its
-objects are in the same share, and little has to be asked for elsewhere.
+objects are in the same shard, and little has to be asked for elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HIVE = "dag_id="
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Number `number` (from 1) of `of` shares. The shares of one `of` are disjoint and together everything."""
+    """Number `number` (from 1) of `of` shards. The shards of one `of` are disjoint and together everything."""
 
     number: int
     of: int
@@ -46,16 +46,16 @@ class Shard:
         return f"{self.number}/{self.of}"
 
     def takes(self, name: str) -> bool:
-        """Whether what goes by this name (a DAG, a folder of a bucket) is in this share: the same on every machine."""
+        """Whether what goes by this name (a DAG, a folder of a bucket) is in this shard: the same on every machine."""
         return zlib.crc32(name.encode("utf-8", "surrogatepass")) % self.of == self.number - 1
 
     @property
     def takes_nameless(self) -> bool:
-        """Whether rows that name no DAG are in this share."""
+        """Whether rows that name no DAG are in this shard."""
         return self.number == 1
 
     def takes_key(self, relative_key: str) -> bool:
-        """Whether the object at this key below its root is in this share. What the tool keeps for itself is in each."""
+        """Whether the object at this key below its root is in this shard. What the tool keeps for itself is in each."""
         if relative_key.startswith(RESERVED_FOLDER):
             return True
         return self.takes(name_of(relative_key))

@@ -146,6 +146,7 @@ def _patient(
     """What is to be examined, as far as it is configured, and what is wrong with the configuration."""
     from xcomctl.dialects.registry import DialectRegistry
     from xcomctl.doctor import Diagnosis, Patient
+    from xcomctl.inventory.resources import Resources
     from xcomctl.policy.file import load_policy
 
     wrong: dict[str, Diagnosis] = {}
@@ -192,6 +193,6 @@ def _patient(
         clock=lambda: datetime.now(timezone.utc),
         airflow_backend=configuration.airflow_backend().value if seen else None,
         policy=None if policy is None else lambda: load_policy(policy),
-        resources=session.resources if has_limits else None,
+        resources=session.resources if has_limits else Resources(),
         report=report,
     )

@@ -14,8 +14,7 @@ from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, wit
 from xcomctl.cli.output.text import json_safe
 from xcomctl.cli.policies import DocumentFormat, read_policy
 from xcomctl.cli.resources import ResourceOptions
-from xcomctl.cli.scoping import IgnoreArchives, parse_min_age, resolve_roots
-from xcomctl.cli.stages import stages
+from xcomctl.cli.scoping import IgnoreArchives, both_sides, parse_min_age
 
 _POLICY = "What may go"
 
@@ -79,28 +78,21 @@ def explain(
     rules, file_age, orphans = read_policy(policy, older_than, keep_last)
     voice = talk.talk()
     with Interruption(), connection.open(resources) as session:
-        roots = resolve_roots(session, voice)
-
         from xcomctl.cli.output.explanations import explanation_lines
         from xcomctl.inventory.explain import explain as explained
+        from xcomctl.inventory.judging import Question
         from xcomctl.inventory.scan import DEFAULT_MIN_AGE
 
         # Nothing is deleted here, so any grace period may be asked about.
         given_age = None if min_age is None else parse_min_age(min_age, unsafe=True)
-        with stages(voice) as report:
-            explanation = explained(
-                ref,
-                session.source,
-                session.store if roots else None,
-                session.dialects,
-                roots,
-                rules,
-                min_age=given_age or file_age or DEFAULT_MIN_AGE,
-                ignore_archives=ignore_archives,
-                orphans=orphans,
-                resources=session.resources,
-                report=report,
-            )
+        question = Question(
+            rules,
+            min_age=given_age or file_age or DEFAULT_MIN_AGE,
+            ignore_archives=ignore_archives,
+            orphans=orphans,
+        )
+        with both_sides(session, voice) as sides:
+            explanation = explained(ref, sides, question)
     if output is DocumentFormat.json:
         text = json.dumps(explanation.document(), ensure_ascii=False, indent=2)
         sys.stdout.write(json_safe(text) + "\n")

@@ -19,11 +19,9 @@ from xcomctl.cli.scoping import (
     S3Inventory,
     ShardOption,
     UnsafeMinAge,
-    open_inventory,
+    both_sides,
     parse_min_age,
-    resolve_roots,
 )
-from xcomctl.cli.stages import stages
 from xcomctl.inventory.shards import Shard
 
 
@@ -60,33 +58,18 @@ def fsck(
         style = output.style()
         require_columns(FINDING_COLUMNS, style)
         grace = parse_min_age(min_age, unsafe_min_age)
-        share = None if shard is None else Shard.parse(shard)
+        part = None if shard is None else Shard.parse(shard)
         with Interruption(), connection.open(resources) as session:
             record.about(session.roots, shard)
-            roots = resolve_roots(session, voice)
-            store = session.store if roots else None
-            listing = open_inventory(session, inventory, roots, voice)
 
             from xcomctl.inventory.fsck import ALARMS, check
+            from xcomctl.inventory.judging import Question
 
+            question = Question(min_age=grace, ignore_archives=ignore_archives, shard=part)
             with ExitStack() as kept:
                 # Progress ends before the result is written.
-                with stages(voice) as report:
-                    result = kept.enter_context(
-                        check(
-                            session.source,
-                            store,
-                            session.dialects,
-                            roots,
-                            now=datetime.now(timezone.utc),
-                            min_age=grace,
-                            ignore_archives=ignore_archives,
-                            listing=listing,
-                            shard=share,
-                            resources=session.resources,
-                            report=report,
-                        )
-                    )
+                with both_sides(session, voice, inventory) as sides:
+                    result = kept.enter_context(check(sides, question, now=datetime.now(timezone.utc)))
                 record.check(result)
                 emit_check(result, style, samples=samples)
                 found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)

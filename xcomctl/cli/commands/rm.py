@@ -116,23 +116,26 @@ def rm(
     voice = talk.talk()
     with Interruption() as interruption, connection.open(resources) as session:
         from xcomctl.gc.removal import Removal, plan_removal
+        from xcomctl.inventory.judging import Sides
 
-        roots = tuple(session.roots)
-        removal = Removal(roots, _told(selection, refs or []), active_runs=active)
+        removal = Removal(_told(selection, refs or []), active_runs=active)
         if trash_keep is not None:
             removal = replace(removal, trash_keep=parse_keep("--trash-keep", trash_keep))
         with stages(voice) as report:
             plan = plan_removal(
-                session.source,
-                session.store if roots else None,
-                session.dialects,
+                Sides(
+                    session.source,
+                    session.store if session.roots else None,
+                    session.dialects,
+                    tuple(session.roots),
+                    resources=session.resources,
+                    report=report,
+                ),
                 _chosen(session.source, selection, refs or []),
                 removal,
                 now=datetime.now(timezone.utc),
                 endpoint=session.endpoint,
                 accepted=accept or (),
-                resources=session.resources,
-                report=report,
             )
         carry_out(
             plan,

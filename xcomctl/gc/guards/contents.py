@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import datetime, timedelta
 
 from xcomctl.gc.plan import Guard
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import count
-from xcomctl.inventory.shard_scan import Elsewhere
+from xcomctl.inventory.shard_scan import OtherShards
 from xcomctl.units import quantity
 
 LEAST_MATCH = 0.1
@@ -22,9 +23,9 @@ FEW_ORPHANS = 100
 _NAMES_SHOWN = 3
 
 
-def empty_database(inventory: Inventory, deletes_orphans: bool, elsewhere: Elsewhere) -> Guard:
+def empty_database(inventory: Inventory, deletes_orphans: bool, others: OtherShards) -> Guard:
     """Refuses a database without XCom rows beside stores with objects."""
-    rows = _live_rows(inventory) + elsewhere.rows
+    rows = _live_rows(inventory) + others.rows
     return Guard(
         "empty_database",
         rows > 0 or not deletes_orphans,
@@ -34,9 +35,9 @@ def empty_database(inventory: Inventory, deletes_orphans: bool, elsewhere: Elsew
     )
 
 
-def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int, elsewhere: Elsewhere) -> Guard:
+def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int, others: OtherShards) -> Guard:
     """Refuses a database that has less than half of the rows that it had after the last operation."""
-    rows = _live_rows(inventory) + elsewhere.rows
+    rows = _live_rows(inventory) + others.rows
     least = (before + 1) // 2
     return Guard(
         "shrunk_database",
@@ -48,7 +49,7 @@ def shrunk_database(inventory: Inventory, deletes_orphans: bool, before: int, el
 
 
 def cross_match(
-    inventory: Inventory, deletes_orphans: bool, elsewhere: Elsewhere, listed_at: datetime | None = None
+    inventory: Inventory, deletes_orphans: bool, others: OtherShards, listed_at: datetime | None = None
 ) -> Guard:
     """Refuses where hardly any reference under the stores matches an object.
 
@@ -70,7 +71,7 @@ def cross_match(
         """,
         {"listed_at": None if listed_at is None else listed_at.replace(tzinfo=None)},
     )[0]
-    referring, present = referring + elsewhere.referring, present + elsewhere.present
+    referring, present = referring + others.referring, present + others.present
     share = round(present / referring, 4) if referring else 0.0
     return Guard(
         "cross_match",
@@ -84,7 +85,7 @@ def cross_match(
     )
 
 
-def unreadable_references(inventory: Inventory, deletes_orphans: bool, elsewhere: Elsewhere) -> Guard:
+def unreadable_references(inventory: Inventory, deletes_orphans: bool, others: OtherShards) -> Guard:
     """Refuses where rows speak of a place below a root, and no dialect could tell which object they mean.
 
     Rows of other shares may mean objects of this one.
@@ -97,7 +98,7 @@ def unreadable_references(inventory: Inventory, deletes_orphans: bool, elsewhere
           AND row_id NOT IN (SELECT row_id FROM links)
         """
     )[0]
-    value, example = int(found[0]) + elsewhere.unreadable, found[1] or elsewhere.example
+    value, example = int(found[0]) + others.unreadable, found[1] or others.example
     return Guard(
         "unreadable_references",
         value == 0 or not deletes_orphans,
@@ -113,7 +114,7 @@ def _live_rows(inventory: Inventory) -> int:
 
 
 def unknown_dags(
-    inventory: Inventory, deletes_orphans: bool, known_dags: set[str], objects_at: datetime | None
+    inventory: Inventory, deletes_orphans: bool, known_dags: Set[str], objects_at: datetime | None
 ) -> Guard:
     """Refuses orphans that DAGs wrote lately of which this database never knew."""
     found: list[tuple[str, int]] = []

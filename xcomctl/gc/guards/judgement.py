@@ -8,17 +8,14 @@ from datetime import timedelta
 from xcomctl.gc.guards import contents, surroundings
 from xcomctl.gc.guards.acceptance import overruled
 from xcomctl.gc.plan import Guard
-from xcomctl.inventory import Inventory
-from xcomctl.inventory.scan import Mark
+from xcomctl.inventory.judging import Judged
 from xcomctl.state.owner import Owner
 
 DEFAULT_MAX_SHARE = 0.5
 
 
 def judge(
-    inventory: Inventory,
-    mark: Mark,
-    known_dags: set[str],
+    found: Judged,
     *,
     database: str,
     owners: Sequence[Owner],
@@ -27,32 +24,33 @@ def judge(
     max_share: float = DEFAULT_MAX_SHARE,
     accepted: Sequence[str] = (),
 ) -> tuple[Guard, ...]:
-    """Check a classified inventory.
+    """Check what was judged.
 
     `database` is `Source.identity()`, `owners` are the markers that were found under the roots, `rows_left_behind` the
     rows that operations deleted since which broke off. `accepted` holds `id=value` words of the user. Raises UsageError
     if such a word is no acceptance.
     """
+    inventory, scan = found.inventory, found.scan
     ours = [one for one in owners if one.database == database]
     guards = [
-        contents.empty_database(inventory, deletes_orphans, mark.elsewhere),
+        contents.empty_database(inventory, deletes_orphans, scan.others),
         contents.shrunk_database(
             inventory,
             deletes_orphans,
             max(0, max((one.rows for one in ours), default=0) - rows_left_behind),
-            mark.elsewhere,
+            scan.others,
         ),
         surroundings.older_database(
-            mark.newest_run or 0, max((one.newest_run or 0 for one in ours), default=0), deletes_orphans
+            scan.newest_run or 0, max((one.newest_run or 0 for one in ours), default=0), deletes_orphans
         ),
-        contents.cross_match(inventory, deletes_orphans, mark.elsewhere, mark.listed_at),
-        contents.unreadable_references(inventory, deletes_orphans, mark.elsewhere),
-        contents.unknown_dags(inventory, deletes_orphans, known_dags, mark.objects_at),
+        contents.cross_match(inventory, deletes_orphans, scan.others, scan.listed_at),
+        contents.unreadable_references(inventory, deletes_orphans, scan.others),
+        contents.unknown_dags(inventory, deletes_orphans, scan.known_dags, scan.objects_at),
         contents.orphan_share(inventory, deletes_orphans, max_share),
         surroundings.owner(owners, database),
-        surroundings.open_transaction(mark.open_for, deletes_orphans),
-        surroundings.replica(mark.replica),
-        surroundings.clock_skew(mark.skew),
+        surroundings.open_transaction(scan.open_for, deletes_orphans),
+        surroundings.replica(scan.replica),
+        surroundings.clock_skew(scan.skew),
     ]
     return overruled(guards, accepted)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from xcomctl.airflow.interface import RowRecord
-from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import RefusedError
 from xcomctl.inventory import Inventory
+from xcomctl.inventory.judging import Judged, Sides
 from xcomctl.s3.interface import Store
 from xcomctl.state.journal import OperationRecord, Step, operations, steps
 from xcomctl.state.owner import Owner
@@ -21,19 +21,17 @@ REMEMBERED = timedelta(days=7)
 
 
 def note_left_behind(
-    inventory: Inventory,
-    store: Store,
-    dialects: Dialects,
-    owners: Sequence[Owner],
-    *,
-    database: str,
-    now: datetime,
+    found: Judged, sides: Sides, owners: Sequence[Owner], *, database: str, now: datetime
 ) -> int:
     """Fill `left_behind` (bucket, key) with what the deleted rows referenced; how many rows went unmentioned.
 
     The number is of those rows of which the owner markers do not know yet. Raises StoreError. What is damaged of a
-    journal, or of another database, tells nothing.
+    journal, or of another database, tells nothing. `now` is for where there is no store whose clock could be asked.
     """
+    inventory, store = found.inventory, sides.store
+    if store is None or not inventory.roots:
+        return 0
+    now = found.scan.store_at or now
     known_at = max((one.written_at for one in owners if one.database == database), default=None)
     unmentioned = 0
     for record in _broken_off(store, inventory, database, now - REMEMBERED):
@@ -44,7 +42,7 @@ def note_left_behind(
                 addresses = [
                     (address.bucket, address.key)
                     for entry in step.intent
-                    for reference in dialects.references(RowRecord.of(entry).raw, inventory.roots)
+                    for reference in sides.dialects.references(RowRecord.of(entry).raw, inventory.roots)
                     for address in reference.addresses
                 ]
                 inventory.insert("left_behind", addresses)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
-from xcomctl.airflow.interface import Source
-from xcomctl.dialects.interface import UNCLAIMABLE, Dialects
+from xcomctl.dialects.interface import UNCLAIMABLE
 from xcomctl.errors import NotFoundError
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.classify import classify, count
+from xcomctl.inventory.classify import count
 from xcomctl.inventory.explain.facts import (
     Explanation,
     Keep,
@@ -23,12 +22,10 @@ from xcomctl.inventory.explain.facts import (
     latest,
 )
 from xcomctl.inventory.explain.subject import subject_of
-from xcomctl.inventory.matches import require_matches
-from xcomctl.inventory.resources import Resources
-from xcomctl.inventory.scan import Mark, fill
-from xcomctl.models import ObjectAddress, Root, Row
+from xcomctl.inventory.judging import Question, Sides, judged
+from xcomctl.inventory.scan import Scan
+from xcomctl.models import ObjectAddress, Row
 from xcomctl.policy import Policy, verdicts_sql
-from xcomctl.progress import Report, silent
 from xcomctl.s3.interface import ObjectInfo, Store
 from xcomctl.state.trash.contents import contents
 from xcomctl.state.trash.places import original_of
@@ -38,60 +35,43 @@ MOST_TOLD = 20
 """References of a row, and rows that keep an object, that are told one by one; the others are only counted."""
 
 
-def explain(
-    ref: str,
-    source: Source,
-    store: Store | None,
-    dialects: Dialects,
-    roots: Sequence[Root],
-    policy: Policy,
-    *,
-    min_age: timedelta,
-    ignore_archives: bool,
-    orphans: bool = True,
-    resources: Resources | None = None,
-    report: Report = silent,
-) -> Explanation:
-    """Explain the row or object that `ref` names. `orphans` tells whether they are collected. Nothing is changed.
+def explain(ref: str, sides: Sides, question: Question) -> Explanation:
+    """Explain the row or object that `ref` names, by what `question` lets go. Nothing is changed.
 
     Raises NotFoundError, UsageError (also for a policy that matches nothing), SourceError, StoreError.
     """
-    subject = subject_of(ref, source, dialects, roots)
-    with Inventory(dialects, roots, resources=resources, report=report) as inventory:
-        mark, known_dags = fill(
-            inventory, source, store, min_age=min_age, ignore_archives=ignore_archives, report=report
-        )
-        require_matches(inventory, policy, known_dags, now=mark.database_at)
-        classify(inventory, policy, now=mark.database_at, cutoff=mark.cutoff)
-        reasoning = _Reasoning(inventory, store, policy, mark)
+    subject = subject_of(ref, sides.source, sides.dialects, sides.roots)
+    # One row or object is asked about, so no other row's object is asked for.
+    with judged(sides, replace(question, dangling="skip")) as found:
+        reasoning = _Reasoning(found.inventory, sides.store, question.policy, found.scan)
         if isinstance(subject, Row):
             references, number = reasoning.references(subject)
             return Explanation(
-                explained_at=mark.database_at,
-                min_age=min_age,
+                explained_at=found.scan.database_at,
+                min_age=question.min_age,
                 row=reasoning.row(subject),
                 references=references,
                 references_total=number,
             )
-        found, rows, number = reasoning.object_at(subject)
+        facts, rows, number = reasoning.object_at(subject)
         return Explanation(
-            explained_at=mark.database_at,
-            min_age=min_age,
-            object=found,
+            explained_at=found.scan.database_at,
+            min_age=question.min_age,
+            object=facts,
             rows=rows,
             rows_total=number,
-            collects_orphans=orphans,
+            collects_orphans=question.orphans,
         )
 
 
 class _Reasoning:
     """Questions about single rows and objects to an inventory that was judged."""
 
-    def __init__(self, inventory: Inventory, store: Store | None, policy: Policy, mark: Mark) -> None:
+    def __init__(self, inventory: Inventory, store: Store | None, policy: Policy, scan: Scan) -> None:
         self._inventory = inventory
         self._store = store
         self._policy = policy
-        self._mark = mark
+        self._scan = scan
 
     def row(self, row: Row) -> RowFacts:
         """The verdict on a row. Raises NotFoundError if it was deleted meanwhile."""
@@ -180,7 +160,7 @@ class _Reasoning:
             rows = "1 row that stays keeps" if staying == 1 else f"{staying} rows that stay keep"
             return replace(told, reason=f"{rows} it" + (f"; {pinned}" if pinned else ""))
         if state == "recent":
-            grace = (self._mark.store_at or self._mark.database_at) - self._mark.cutoff
+            grace = (self._scan.store_at or self._scan.database_at) - self._scan.cutoff
             return replace(
                 told,
                 reason=f"no row that stays references it, and it is younger than {exact_duration(grace)}",
@@ -225,7 +205,7 @@ class _Reasoning:
     def _judged(self, wanted: str, parameters: dict[str, object]) -> tuple[RowFacts, ...]:
         """The rows that a query gives as `(row_id, names_it)`, with the verdict on each."""
         self._inventory.run(f"CREATE OR REPLACE TEMP TABLE wanted AS {wanted}", parameters)
-        query, given = verdicts_sql(self._policy, self._mark.database_at)
+        query, given = verdicts_sql(self._policy, self._scan.database_at)
         found = self._inventory.run(
             f"""
             SELECT w.source_table, w.row_key, w.dag_run_id, w.dag_id, w.run_id, w.task_id, w.map_index, w.key,

@@ -2,13 +2,12 @@
 
 from xcomctl.inventory.snapshot_file.query import About, Answer, KeptInventory, open_kept
 from xcomctl.inventory.snapshot_file.tables import TABLES, TableColumn
-from xcomctl.inventory.snapshot_file.writing import Choice, keep_inventory, require_replaceable
+from xcomctl.inventory.snapshot_file.writing import keep_inventory, require_replaceable
 
 __all__ = [
     "TABLES",
     "About",
     "Answer",
-    "Choice",
     "KeptInventory",
     "TableColumn",
     "keep_inventory",

@@ -1,12 +1,12 @@
--- Objects of the share that no staying row of it keeps, and what is in the trash: rows of the others may name them.
+-- Objects of the shard that no staying row of it keeps, and what is in the trash: rows of the others may name them.
 -- Parameters: $reserved (pattern of what the tool keeps for itself).
 
-CREATE OR REPLACE TABLE share_candidates AS
+CREATE OR REPLACE TABLE shard_candidates AS
 WITH kept AS (
     SELECT DISTINCT l.object_id FROM links l LEFT JOIN expiring_rows e USING (row_id) WHERE e.row_id IS NULL
 )
 SELECT bucket, key, size, etag, last_modified FROM objects
-WHERE object_id <= (SELECT last FROM share_objects)
+WHERE object_id <= (SELECT last FROM shard_objects)
   AND object_id NOT IN (SELECT object_id FROM kept)
   AND NOT regexp_matches(key, $reserved);
 
@@ -15,6 +15,6 @@ CREATE TABLE IF NOT EXISTS discarded (
     trash_key VARCHAR, version_id VARCHAR, marker_id VARCHAR
 );
 
-INSERT INTO share_candidates
+INSERT INTO shard_candidates
 SELECT DISTINCT ON (bucket, original_key) bucket, original_key, size, etag, discarded_at FROM discarded
-WHERE (bucket, original_key) NOT IN (SELECT (bucket, key) FROM share_candidates);
+WHERE (bucket, original_key) NOT IN (SELECT (bucket, key) FROM shard_candidates);
