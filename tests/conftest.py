@@ -3,7 +3,7 @@
 import os
 import signal
 
-from tests.services.command import xcomctl
+from tests.services.command import fork_server, xcomctl
 from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
 from tests.services.object_stores import aws_environment, moto_server, seaweed, seaweed_bucket
@@ -15,6 +15,7 @@ __all__ = [
     "_world_server",
     "aws_environment",
     "deploy",
+    "fork_server",
     "mariadb",
     "mariadb_database",
     "moto_server",

@@ -1,4 +1,7 @@
-"""Runs the real command in a process of its own, as a user does, with or without a terminal."""
+"""Runs the real command in a process of its own, as a user does, with or without a terminal.
+
+Without a terminal the process is a child of the fork server, if there is one: the same, but for the time of imports.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.services.fork_client import ForkServer
 
 COMMAND = (sys.executable, "-m", "xcomctl")
 _SECONDS = 60
@@ -32,22 +37,31 @@ class Result:
 class Command:
     """`xcomctl` in an empty working and home folder, where no setting of the person who runs the tests matters."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: ForkServer | None = None) -> None:
         self.folder = folder
+        self._forks = forks
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a run: that of the test without settings of xcomctl and Airflow, and `extra`."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("XCOMCTL_", "AIRFLOW", "XDG_"))}
-        path = os.pathsep.join(filter(None, [str(_REPOSITORY), os.environ.get("PYTHONPATH")]))
-        own = {"HOME": str(self.folder), "PYTHONPATH": path, "PYTHONWARNINGS": "error", "COLUMNS": ""}
-        return {**inherited, **own, **(extra or {})}
+        return {**_clean(os.environ), "HOME": str(self.folder), **(extra or {})}
 
     def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Result:
         """Run it with pipes."""
+        environment = self.environment(env)
+        if self._forks is None or not self._forks.suits(environment):
+            return self.in_new_process(*arguments, env=env)
+        code, stdout, stderr = self._forks.run(
+            arguments, folder=self.folder, environment=environment, seconds=_SECONDS
+        )
+        return Result(code, stdout.decode(), stderr.decode())
+
+    def in_new_process(self, *arguments: str, env: Mapping[str, str] | None = None) -> Result:
+        """Run it with pipes, and with an interpreter that starts for it."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,
             env=self.environment(env),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,
             check=False,
@@ -84,9 +98,23 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
+def _clean(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without settings of xcomctl and Airflow, in which warnings are errors."""
+    inherited = {k: v for k, v in environ.items() if not k.startswith(("XCOMCTL_", "AIRFLOW", "XDG_"))}
+    path = os.pathsep.join(filter(None, [str(_REPOSITORY), environ.get("PYTHONPATH")]))
+    return {**inherited, "PYTHONPATH": path, "PYTHONWARNINGS": "error", "COLUMNS": ""}
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """The fork server of this process."""
+    with ForkServer(_clean(os.environ), tmp_path_factory.mktemp("forks") / "log") as server:
+        yield server
+
+
 @pytest.fixture
-def xcomctl(tmp_path: Path) -> Command:
+def xcomctl(tmp_path: Path, fork_server: ForkServer) -> Command:
     """The command `xcomctl`, run in an empty folder."""
     folder = tmp_path / "home"
     folder.mkdir()
-    return Command(folder)
+    return Command(folder, fork_server)
