@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +17,7 @@ import pytest
 from tests.services.command import Command, Result
 from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
 from tests.services.fork_client import ForkServer
+from tests.services.processes import alive, until
 from xcomctl.cli.verbs import VERBS
 
 GC = ("gc", *AT_ONCE, "--older-than", "30d", "--yes")
@@ -205,23 +203,6 @@ def test_the_server_ends_with_its_worker_and_its_commands_with_it(xcomctl: Comma
         wait_for_the_end_of(int(pid))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for it, at most half a minute."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def wait_for_the_end_of(pid: int) -> None:
     """Wait until a process that is no child of ours is gone."""
     until(lambda: not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    """Whether the process exists, and is not one that ended and was not yet waited for."""
-    try:
-        os.kill(pid, 0)
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (ProcessLookupError, FileNotFoundError):
-        return False

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import REPOSITORY, Example, Run, in_colour, run
-from tests.services.object_stores import empty_bucket
+from tests.services.object_stores import WatchedSeaweedFS, empty_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.demo.world import BUCKET, ROOT, DemoWorld
 
@@ -81,7 +81,7 @@ class Shell:
 
 @pytest.fixture(scope="session")
 def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    with SeaweedFS() as server:
+    with WatchedSeaweedFS() as server:
         yield Shell(server, tmp_path_factory.mktemp("docs"))
 
 

@@ -35,7 +35,7 @@ from tests.faults.scene import Scene
 from tests.schemas.airflow_database import AirflowDatabase
 from tests.services.command import Command
 from tests.services.deployment import Deployment
-from tests.services.object_stores import new_bucket, point_to
+from tests.services.object_stores import WatchedSeaweedFS, new_bucket, point_to
 from tests.services.postgres import PostgresServer, running_postgres
 from xcomctl.demo.server import SeaweedFS
 
@@ -139,7 +139,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=10_000)
     options = parser.parse_args()
     figures, begun = Figures(), time.monotonic()
-    with pytest.MonkeyPatch.context() as patch, SeaweedFS() as server, command_folder() as command:
+    with pytest.MonkeyPatch.context() as patch, WatchedSeaweedFS() as server, command_folder() as command:
         point_to(patch, server)
         remember_what_never_changes(patch)
         patch.setenv("HOME", str(command.folder))

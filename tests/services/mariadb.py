@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 
 from tests.services.processes import folder_for, free_port, unprivileged_user, wait_until
+from tests.services.watcher import watched
 
 
 @dataclass
@@ -89,17 +90,18 @@ def running_mariadb() -> Iterator[MariaDBServer]:
                 cwd=folder,
                 start_new_session=True,
             )
-        try:
-            running = MariaDBServer(port, password)
-            wait_until(lambda: _accepts(running, folder), process, log)
-            yield running
-        finally:
-            process.terminate()
+        with watched(process.pid, folder):
             try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                running = MariaDBServer(port, password)
+                wait_until(lambda: _accepts(running, folder), process, log)
+                yield running
+            finally:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 def _accepts(server: MariaDBServer, folder: Path) -> bool:

@@ -12,7 +12,24 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from tests.services.processes import free_port
+from tests.services.watcher import forget, watch
 from xcomctl.demo.server import SeaweedFS
+
+
+class WatchedSeaweedFS(SeaweedFS):
+    """SeaweedFS, which also ends when the process that started it is killed."""
+
+    def _start(self, binary: str) -> None:
+        super()._start(binary)
+        assert self.pid is not None
+        watch(self.pid, self.folder)
+
+    def stop(self) -> None:
+        """Stop the server and remove everything."""
+        pid = self.pid
+        super().stop()
+        if pid is not None:
+            forget(pid)
 
 
 class MotoServer:
@@ -114,7 +131,9 @@ def empty_bucket(client: S3Client, name: str) -> None:
 @pytest.fixture(scope="session")
 def seaweed() -> Iterator[SeaweedFS]:
     """SeaweedFS for the whole session; `reader` may list and read, `stranger` may nothing."""
-    with SeaweedFS(guests={"reader": ("Read", "List"), "stranger": ("Read:no-such-bucket",)}) as server:
+    with WatchedSeaweedFS(
+        guests={"reader": ("Read", "List"), "stranger": ("Read:no-such-bucket",)}
+    ) as server:
         yield server
 
 

@@ -25,6 +25,7 @@ from tests.services.processes import (
     unprivileged_user,
     wait_until,
 )
+from tests.services.watcher import watched
 
 
 @dataclass
@@ -113,17 +114,19 @@ def running_postgres() -> Iterator[PostgresServer]:
                 cwd=folder,
                 start_new_session=True,
             )
-        try:
-            wait_until(lambda: _accepts(folder, port), process, log)
-            yield PostgresServer(port, password)
-        finally:
-            # Fast shutdown: open transactions are rolled back, their clients are told.
-            process.send_signal(signal.SIGINT)
+        # Immediate shutdown, of all its processes.
+        with watched(process.pid, folder, how=signal.SIGQUIT):
             try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGQUIT)
-                process.wait()
+                wait_until(lambda: _accepts(folder, port), process, log)
+                yield PostgresServer(port, password)
+            finally:
+                # Fast shutdown: open transactions are rolled back, their clients are told.
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGQUIT)
+                    process.wait()
 
 
 def _package() -> Path:

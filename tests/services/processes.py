@@ -59,3 +59,21 @@ def wait_until(
             return
         time.sleep(0.1)
     raise RuntimeError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Wait until it holds. Raises TimeoutError where that takes longer."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists, and is not one that ended and was not yet waited for."""
+    try:
+        os.kill(pid, 0)
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
