@@ -3,6 +3,7 @@
 import os
 import signal
 
+from tests.services.aws_descriptions import read_once
 from tests.services.command import fork_server, xcomctl
 from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
@@ -29,6 +30,8 @@ __all__ = [
 
 # A shell that starts us in the background lets us ignore Ctrl-C, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+read_once()
 
 # To measure every command that a test starts takes half as long again as the test; its modules are measured where tests
 # call them. The processes that run the tests have begun to be measured by now.

@@ -21,8 +21,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-import botocore.loaders
-import botocore.session
 import pytest
 import typer.main
 from hypothesis import HealthCheck, Phase, settings
@@ -33,6 +31,7 @@ from tests.faults.killing import Rounds
 from tests.faults.machine import World
 from tests.faults.scene import Scene
 from tests.schemas.airflow_database import AirflowDatabase
+from tests.services.aws_descriptions import read_once
 from tests.services.command import Command
 from tests.services.deployment import Deployment
 from tests.services.object_stores import WatchedSeaweedFS, new_bucket, point_to
@@ -128,8 +127,7 @@ def tell(text: str) -> None:
 def remember_what_never_changes(patch: pytest.MonkeyPatch) -> None:
     """Build the command line and read the descriptions of AWS once, not for each of thousands of commands."""
     patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
-    loader = botocore.loaders.create_loader()
-    patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+    read_once()
 
 
 def main() -> int:

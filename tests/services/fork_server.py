@@ -69,7 +69,10 @@ class Request:
 
 
 def import_everything() -> None:
-    """Import xcomctl whole, and the libraries that it uses. Raises RuntimeError where that started a thread."""
+    """Import xcomctl whole, and the libraries that it uses. Raises RuntimeError where that started a thread.
+
+    What is remembered for the life of a process is there as well: patterns, and descriptions of AWS.
+    """
     import xcomctl
 
     for module in pkgutil.walk_packages(xcomctl.__path__, "xcomctl."):
@@ -77,8 +80,20 @@ def import_everything() -> None:
             importlib.import_module(module.name)
     for name in _LIBRARIES:
         importlib.import_module(name)
+    _remember()
     if threads := threads_of_this_process():
         raise RuntimeError(f"imports started threads: {', '.join(threads)}")
+
+
+def _remember() -> None:
+    import botocore.session
+
+    from tests.services.aws_descriptions import read_once
+    from xcomctl.dialects.registry import DialectRegistry
+
+    DialectRegistry()
+    read_once()
+    botocore.session.Session().create_client("s3", region_name="us-east-1").close()
 
 
 def threads_of_this_process() -> list[str]:
