@@ -23,12 +23,6 @@ OVER = timedelta(seconds=-1)
 """A time that is over when it begins: that of a holder who was paused or died."""
 
 
-@pytest.fixture
-def bench(direct_bench: Bench) -> Bench:
-    """Each server once: the proxy is there for its faults."""
-    return direct_bench
-
-
 def take(store: Store, root: Root, who: str, *, ttl: timedelta = timedelta(minutes=5)) -> Lock:
     """The lock of `root` for `who`."""
     return Lock.acquire(store, root, holder=f"{who}@host", operation_id=f"operation-of-{who}", ttl=ttl)

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.conformance.bench import Bench
 from xcomctl.models import Root
-
-
-@pytest.fixture
-def bench(direct_bench: Bench) -> Bench:
-    """Each server once: the proxy is there for its faults."""
-    return direct_bench
 
 
 def test_folders_and_loose_objects_are_all_there_is(bench: Bench) -> None:

@@ -19,12 +19,6 @@ from xcomctl.s3.interface import Capabilities, DeleteOutcome
 from xcomctl.s3.store import S3Settings, S3Store
 
 
-@pytest.fixture
-def bench(direct_bench: Bench) -> Bench:
-    """Each server once: the proxy is there for its faults."""
-    return direct_bench
-
-
 def knows_all(
     versioning: Literal["off", "enabled", "suspended"] = "off", *, batch: bool = True
 ) -> Capabilities:

@@ -17,12 +17,6 @@ from xcomctl.s3 import copy
 from xcomctl.s3.interface import Copy
 
 
-@pytest.fixture
-def bench(direct_bench: Bench) -> Bench:
-    """Each server once: the proxy is there for its faults."""
-    return direct_bench
-
-
 def test_what_is_put_is_described(bench: Bench) -> None:
     """A put gives what a stat gives, and a second one takes the place of the first."""
     first = bench.store.put(bench.at("small"), b"one")
