@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Report = Callable[[str, int], None]
+Progress = Callable[[str, int], None]
 """Told the stage ("objects", "rows", ...) and how many more of it were done."""
 
 
-def silent(stage: str, count: int) -> None:
+def no_progress(stage: str, count: int) -> None:
     """A Report that tells nobody."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 from xcomctl.demo.server import SeaweedFS
 
 KEYS = ["finding", "uri", "dag_id", "run_id", "task_id", "map_index", "key", "size", "last_modified"]
@@ -76,7 +76,7 @@ def test_other_formats(xcomctl: Command, here: Deployment) -> None:
         ["orphaned", "dangling", "unresolved", "foreign"],
         KEYS,
     )
-    chosen = xcomctl("fsck", *here.options, *AT_ONCE, "--template", "{finding} {run_id}")
+    chosen = xcomctl("fsck", *here.options, *NO_WAIT, "--template", "{finding} {run_id}")
     assert chosen.stdout.splitlines()[:2] == ["orphaned gone", "orphaned just now"]
     narrow = xcomctl.on_terminal("fsck", *here.options, "--samples", "0")
     lines = re.sub("\x1b\\[[0-9;]*m", "", narrow.stdout).splitlines()
@@ -115,5 +115,5 @@ def test_archive_tables_keep_objects_unless_ignored(xcomctl: Command, deploy: De
     archive = "_airflow_deleted__xcom__20261101000000"
     here.database.execute(f"CREATE TABLE {archive} AS SELECT * FROM xcom WHERE run_id = 'r1'")
     here.database.execute("DELETE FROM xcom WHERE run_id = 'r1'")
-    assert xcomctl("fsck", *here.options, *AT_ONCE).code == 0
-    assert xcomctl("fsck", *here.options, *AT_ONCE, "--ignore-archives").code == 4
+    assert xcomctl("fsck", *here.options, *NO_WAIT).code == 0
+    assert xcomctl("fsck", *here.options, *NO_WAIT, "--ignore-archives").code == 4

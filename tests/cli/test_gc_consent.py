@@ -9,24 +9,24 @@ import pytest
 
 from tests.cli.conversation import answered, told
 from tests.services.command import COMMAND, Command
-from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 
 
 def test_without_a_yes_nothing_is_deleted(xcomctl: Command, here: Deployment) -> None:
     """Off a terminal gc shows the plan, says what it needs and exits 2; --dry-run says that it is one."""
     before = here.state()
-    asked = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d")
+    asked = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d")
     assert (asked.code, here.state()) == (2, before)
     assert "objects to delete:" in asked.stdout
     assert told(asked) == [
         "error: nothing was deleted: 1 row and 2 objects (22 B) would go, and there is no terminal to ask at",
         "hint: add --yes to delete, or --dry-run to see the plan",
     ]
-    tried = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--dry-run", "--yes")
+    tried = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--dry-run", "--yes")
     assert (tried.code, here.state()) == (0, before)
     assert told(tried)[-1].startswith("note: dry run: nothing was deleted")
     closed = subprocess.run(
-        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "gc", *here.options, *AT_ONCE],
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "gc", *here.options, *NO_WAIT],
         cwd=xcomctl.folder,
         env=xcomctl.environment(),
         capture_output=True,
@@ -38,7 +38,7 @@ def test_without_a_yes_nothing_is_deleted(xcomctl: Command, here: Deployment) ->
 def test_on_a_terminal_it_asks(xcomctl: Command, here: Deployment) -> None:
     """The question tells how much would go; no means no, also for machine formats, which show the plan beside it."""
     before = here.state()
-    options = ("gc", *here.options, *AT_ONCE, "--older-than", "30d")
+    options = ("gc", *here.options, *NO_WAIT, "--older-than", "30d")
     code, shown = answered(xcomctl, "n", *options, "-o", "json")
     assert (code, here.state(), "rows to delete:" in shown) == (0, before, True)
     assert "Delete 1 row and 2 objects (22 B)? [y/N]" in shown
@@ -102,7 +102,7 @@ def test_a_bad_option_deletes_nothing(
 
 def test_without_a_store_the_roots_of_the_references_are_proposed(xcomctl: Command, here: Deployment) -> None:
     """What the hint says to add makes the same command work."""
-    command = ("gc", "--db", here.database.url, *AT_ONCE, "--dry-run")
+    command = ("gc", "--db", here.database.url, *NO_WAIT, "--dry-run")
     bare = xcomctl(*command)
     assert (bare.code, told(bare)) == (
         2,

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.conversation import told
 from tests.services.command import COMMAND, Command, Result
-from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 from tests.services.processes import free_port
 from tests.services.scripted_store import Answer, Asked, scripted_store
 from xcomctl.demo.server import SeaweedFS
@@ -59,7 +59,7 @@ def test_without_the_right_to_write_nothing_goes(
     xcomctl: Command, here: Deployment, seaweed: SeaweedFS
 ) -> None:
     """A plan needs to read only; to execute it takes a lock, a journal and a trash: exit 7 without them."""
-    options = ("gc", *here.options, *AT_ONCE, "--older-than", "30d")
+    options = ("gc", *here.options, *NO_WAIT, "--older-than", "30d")
     before = here.state()
     planned = xcomctl(*options, "--dry-run", env=seaweed.environment("reader"))
     assert (planned.code, "objects to delete:" in planned.stdout) == (0, True)
@@ -80,7 +80,7 @@ def test_an_empty_database_beside_a_full_bucket_is_refused(xcomctl: Command, dep
     here = deploy()
     here.upload()
     before = here.keys()
-    options = ("gc", *here.options, *AT_ONCE, "--yes")
+    options = ("gc", *here.options, *NO_WAIT, "--yes")
     accept = "--accept empty_database=0 --accept cross_match=0 --accept unknown_dags=1"
     refused = xcomctl(*options)
     assert _refusal(refused) == (5, "empty_database, cross_match, unknown_dags", accept)
@@ -96,7 +96,7 @@ def test_a_wrong_database_is_refused(xcomctl: Command, here: Deployment, deploy:
     for number in range(12):
         other.push("etl", f"r{number}", key=f"{here.prefix}/etl/r{number}/load/{uuid4()}")
     before = here.keys()
-    options = ("--db", other.database.url, *here.options[2:], *AT_ONCE)
+    options = ("--db", other.database.url, *here.options[2:], *NO_WAIT)
     planned = xcomctl("gc", *options, "--dry-run", "-o", "json")
     guards = {guard["id"]: guard for guard in json.loads(planned.stdout)["guards"]}
     assert (planned.code, guards["cross_match"]) == (
@@ -114,7 +114,7 @@ def test_two_deployments_under_one_prefix_are_refused(xcomctl: Command, deploy: 
     ours.push("etl")
     orphan = ours.upload("etl")
     kept = theirs.push("report")
-    options = ("gc", *ours.options, *AT_ONCE, "--yes")
+    options = ("gc", *ours.options, *NO_WAIT, "--yes")
     assert _refusal(xcomctl(*options)) == (5, "unknown_dags", "--accept unknown_dags=1")
     assert orphan in ours.keys()  # noqa: SIM118 - not a dict
     assert xcomctl(*options, "--dag", "etl").code == 0
@@ -128,7 +128,7 @@ def test_a_database_that_shrank_or_went_back_is_refused(xcomctl: Command, deploy
         here.add_row("etl", f"old{number}", number, age=40 * DAY)
     for number in range(4):
         here.push(run=f"new{number}")
-    options = ("gc", *here.options, *AT_ONCE, "--yes")
+    options = ("gc", *here.options, *NO_WAIT, "--yes")
     assert xcomctl(*options, "--older-than", "30d").code == 0
     here.upload()
     assert (xcomctl(*options).code, len(here.keys())) == (0, 4)
@@ -185,7 +185,7 @@ def _struck(xcomctl: Command, here: Deployment, number: int, count: Callable[[De
     """Run `gc`, and send it the signal once something vanishes."""
     before, rows, objects = count(here), _rows(here), _objects(here)
     with subprocess.Popen(
-        [*COMMAND, "gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes"],
+        [*COMMAND, "gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes"],
         cwd=xcomctl.folder,
         env=xcomctl.environment(),
         stdout=subprocess.PIPE,
@@ -221,7 +221,7 @@ def _finish(xcomctl: Command, here: Deployment) -> tuple[int, str, int, int, set
     What a run leaves whose rows it deleted are orphans, here most of the bucket. Their journal says whose doing that is:
     no guard takes it for a wrong database.
     """
-    done = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes")
+    done = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes")
     complaint = "" if done.code == 0 else done.stderr
     return done.code, complaint, _rows(here), _objects(here), here.dangling()
 
@@ -236,7 +236,7 @@ def test_a_run_that_is_killed_leaves_nothing_dangling(xcomctl: Command, deploy: 
     _many(here, _MANY)
     strike = _struck(xcomctl, here, signal.SIGKILL, _rows)
     assert (strike.code, strike.rows_gone > 0) == (-signal.SIGKILL, True)
-    waiting = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes")
+    waiting = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes")
     assert (waiting.code, "hint: wait until that is done" in waiting.stderr) == (5, True)
     _bury(here)
     strike = _struck(xcomctl, here, signal.SIGKILL, _objects)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conversation import told
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, Deployment
+from tests.services.deployment import NO_WAIT, Deployment
 from tests.services.worlds import World
 from xcomctl.gc.guards import GUARD_IDS
 from xcomctl.gc.plan_actions import PUBLIC_COLUMNS
@@ -33,7 +33,7 @@ TOTALS = [
 def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
     """Exactly the documented members, and numbers that agree with each other."""
     before = here.state()
-    done = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--dry-run", "-o", "json")
+    done = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--dry-run", "-o", "json")
     plan = json.loads(done.stdout)
     assert (done.code, here.state()) == (0, before)
     assert list(plan) == [
@@ -102,7 +102,7 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
 
 def test_other_formats_of_a_plan_and_of_its_outcome(xcomctl: Command, here: Deployment) -> None:
     """One action a line for programs; applied, what became of them; nothing to do is said in the same words."""
-    options = ("gc", *here.options, *AT_ONCE, "--older-than", "30d")
+    options = ("gc", *here.options, *NO_WAIT, "--older-than", "30d")
     lines = xcomctl(*options, "--dry-run", "-o", "ndjson").stdout.splitlines()
     assert [tuple(json.loads(line)) for line in lines] == [PUBLIC_COLUMNS] * 3
     table = list(csv.DictReader(StringIO(xcomctl(*options, "--dry-run", "-o", "csv").stdout)))
@@ -143,6 +143,6 @@ def test_on_what_airflow_wrote_only_expired_and_orphaned_things_go(
     """With everything expired but the newest runs, what is left fits together."""
     there = world(name)
     options = ("--db", there.db_url, "--store", str(there.root), "--endpoint-url", str(there.endpoint_url))
-    done = xcomctl("gc", *options, *AT_ONCE, "--older-than", "1s", "--yes", "-o", "json")
+    done = xcomctl("gc", *options, *NO_WAIT, "--older-than", "1s", "--yes", "-o", "json")
     assert (done.code, json.loads(done.stdout)["objects"]["failed"]) == (0, 0)
-    assert xcomctl("fsck", *options, *AT_ONCE).code == 0
+    assert xcomctl("fsck", *options, *NO_WAIT).code == 0

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conversation import told
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 
 
 def _policy(xcomctl: Command, text: str) -> str:
@@ -67,7 +67,7 @@ def test_the_trash_is_purged_when_its_time_has_come(xcomctl: Command, deploy: De
     here = deploy()
     here.push(run="new")
     here.push(run="old", age=40 * DAY)
-    options = ("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes")
+    options = ("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes")
     assert (xcomctl(*options).code, len(here.trashed())) == (0, 1)
     here.push(run="old2", age=40 * DAY)
     done = xcomctl(*options, "--trash-keep", keep, "-o", "json")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, Deployment
+from tests.services.deployment import NO_WAIT, Deployment
 from tests.unit.test_metrics import read
 from xcomctl.cli.output.metrics import LAST_SUCCESS
 
@@ -26,7 +26,7 @@ def test_a_collection_tells_what_it_came_to(xcomctl: Command, here: Deployment) 
     gc = (
         "gc",
         *here.options,
-        *AT_ONCE,
+        *NO_WAIT,
         "--older-than",
         "30d",
         "--metrics-file",
@@ -89,7 +89,7 @@ def test_metrics_that_cannot_be_written_forbid_the_run(xcomctl: Command, here: D
     """Before anything is deleted; and findings are no failure of a check."""
     before = here.keys()
     refused = xcomctl(
-        "gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes", "--metrics-file", "no/gc.prom"
+        "gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes", "--metrics-file", "no/gc.prom"
     )
     assert (refused.code, refused.stderr) == (2, "error: no is not a folder\nhint: mkdir -p no\n")
     assert here.keys() == before

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conversation import answered, told
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 from xcomctl.cli.app import main
 from xcomctl.gc.plan import Plan
 from xcomctl.gc.plan_file import load, save
@@ -24,7 +24,7 @@ from xcomctl.gc.plan_file import load, save
 def saved(here: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """A saved plan of `here`: one row and two objects to delete."""
     path = tmp_path / "plan.xcp"
-    assert run("plan", *here.options, *AT_ONCE, "--older-than", "30d", "--out", str(path)) == 0
+    assert run("plan", *here.options, *NO_WAIT, "--older-than", "30d", "--out", str(path)) == 0
     capsys.readouterr()
     return path
 
@@ -39,11 +39,11 @@ def run(*arguments: str) -> int:
 def test_a_plan_is_saved_read_and_applied(xcomctl: Command, here: Deployment) -> None:
     """Each step says what comes next; what was planned is what happens; applied again it ends in the same state."""
     before = here.state()
-    made = xcomctl("plan", *here.options, *AT_ONCE, "--older-than", "30d", "--out", "plan.xcp")
+    made = xcomctl("plan", *here.options, *NO_WAIT, "--older-than", "30d", "--out", "plan.xcp")
     assert (made.code, here.state()) == (0, before)
     assert told(made) == ["note: the plan is in plan.xcp", "hint: xcomctl apply plan.xcp, within a day"]
     tried = xcomctl(
-        "gc", *here.options, *AT_ONCE, "--older-than", "30d", "--dry-run", "--out", "other.xcp", "-o", "json"
+        "gc", *here.options, *NO_WAIT, "--older-than", "30d", "--dry-run", "--out", "other.xcp", "-o", "json"
     )
     shown = xcomctl("plan", "show", "plan.xcp", "-o", "json")
     assert (shown.code, json.loads(shown.stdout)["actions"]) == (0, json.loads(tried.stdout)["actions"])
@@ -82,7 +82,7 @@ def test_applying_asks_too(xcomctl: Command, here: Deployment, saved: Path) -> N
 
 def test_a_plan_that_is_not_saved_says_so(xcomctl: Command, here: Deployment) -> None:
     """Whoever forgot --out is told."""
-    done = xcomctl("plan", *here.options, *AT_ONCE)
+    done = xcomctl("plan", *here.options, *NO_WAIT)
     assert (done.code, told(done)) == (0, ["note: the plan was not saved", "hint: add --out plan.xcp"])
 
 
@@ -171,7 +171,7 @@ def test_a_plan_goes_with_its_policy(
     """A policy file that changed since makes the plan stale, if it is given again."""
     policy, path = tmp_path / "policy.toml", tmp_path / "plan.xcp"
     policy.write_text('[defaults]\nolder_than = "30d"\n[trash]\nkeep = "3d"\n')
-    assert run("plan", *here.options, *AT_ONCE, "--policy", str(policy), "--out", str(path)) == 0
+    assert run("plan", *here.options, *NO_WAIT, "--policy", str(policy), "--out", str(path)) == 0
     assert load(path).action_counts()["delete_row"] == 1
     assert load(path).scope["trash_keep"] == "3d"
     policy.write_text('[defaults]\nolder_than = "90d"\n')
@@ -187,7 +187,7 @@ def test_guards_go_with_the_plan(xcomctl: Command, deploy: Deploy, tmp_path: Pat
     here.upload()
     before = here.keys()
     path = str(tmp_path / "plan.xcp")
-    assert xcomctl("plan", *here.options, *AT_ONCE, "--out", path).code == 0
+    assert xcomctl("plan", *here.options, *NO_WAIT, "--out", path).code == 0
     refused = xcomctl("apply", path, *here.options, "--yes")
     accept = told(refused)[-1].partition("add ")[2]
     assert (refused.code, here.keys()) == (5, before)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.services.command import COMMAND, Command
-from tests.services.deployment import AT_ONCE, DAY, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deployment
 
 JOB = Path(__file__).parents[2] / "examples" / "kubernetes" / "maintenance-job.yaml"
 
@@ -26,13 +26,13 @@ def test_shares_that_are_collected_at_once_take_turns(xcomctl: Command, here: De
         here.push(f"dag_{number}", "old", age=40 * DAY)
         here.push(f"dag_{number}", "new")
         here.upload(f"dag_{number}")
-    whole = xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--dry-run", "-o", "json", "-q")
+    whole = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--dry-run", "-o", "json", "-q")
     assert whole.code == 0, whole.stderr
     doomed = {one["uri"] for one in json.loads(whole.stdout)["actions"]}
 
     def collect(number: int) -> tuple[int, dict[str, Any], str]:
         done = xcomctl(
-            *("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes", "-o", "json"),
+            *("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes", "-o", "json"),
             *("--shard", f"{number}/2"),
         )
         return done.code, json.loads(done.stdout or "{}"), done.stderr
@@ -53,7 +53,7 @@ def test_a_plan_says_of_which_share_it_is(xcomctl: Command, here: Deployment) ->
     assert json.loads(planned.stdout)["scope"]["shard"] == "2/5"
     counts = []
     for shard in ((), ("--shard", "1/2"), ("--shard", "2/2")):
-        found = xcomctl("fsck", *here.options, *AT_ONCE, *shard, "-o", "json", "-q")
+        found = xcomctl("fsck", *here.options, *NO_WAIT, *shard, "-o", "json", "-q")
         counts.append(sorted(one["uri"] for one in json.loads(found.stdout)["findings"]))
     assert sorted(counts[1] + counts[2]) == counts[0] != []
 

@@ -9,13 +9,13 @@ import pytest
 
 from tests.cli.conversation import answered, told
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, Deployment
+from tests.services.deployment import NO_WAIT, Deployment
 
 
 @pytest.fixture
 def collected(xcomctl: Command, here: Deployment) -> Deployment:
     """The deployment after a collection: an expired object and an orphan are in the trash."""
-    assert xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes").code == 0
+    assert xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes").code == 0
     return here
 
 

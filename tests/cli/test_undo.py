@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conversation import answered, told
 from tests.services.command import Command
-from tests.services.deployment import AT_ONCE, Deployment
+from tests.services.deployment import NO_WAIT, Deployment
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def before(here: Deployment) -> tuple[set[str], set[str]]:
 @pytest.fixture
 def operation(xcomctl: Command, here: Deployment, before: tuple[set[str], set[str]]) -> str:
     """The id of a collection that took a row and two objects."""
-    assert xcomctl("gc", *here.options, *AT_ONCE, "--older-than", "30d", "--yes").code == 0
+    assert xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes").code == 0
     (entry,) = json.loads(xcomctl("log", *here.options, "-o", "json").stdout)
     return str(entry["id"])
 

@@ -13,7 +13,7 @@ from xcomctl.look.codecs.interface import PreviewOptions
 from xcomctl.look.preview import find, preview
 
 # The objects of a world were all written just now: without a grace period they are judged by references alone.
-AT_ONCE = ("--min-age", "0s", "--unsafe-min-age")
+NO_WAIT = ("--min-age", "0s", "--unsafe-min-age")
 
 
 def connection(world: World, store: str) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def test_fsck_and_gc_name_exactly_the_true_orphans(
 ) -> None:
     """On every database and bucket that Airflow wrote, what is called orphaned is what no row references."""
     here = world(name)
-    options = (*AT_ONCE, *(["--ignore-archives"] if ignore_archives else []))
+    options = (*NO_WAIT, *(["--ignore-archives"] if ignore_archives else []))
     orphans = expected_orphans(here, ignore_archives=ignore_archives)
 
     checked = xcomctl("fsck", *connection(here, f"s3://{here.bucket}"), *options, "-o", "ndjson")
@@ -66,7 +66,7 @@ def test_after_gc_every_value_can_still_be_shown(
 ) -> None:
     """An apply removes the orphans, and every XCom of every attempt is still there."""
     here = world(name)
-    options = (*connection(here, str(here.root)), *AT_ONCE, "--ignore-archives")
+    options = (*connection(here, str(here.root)), *NO_WAIT, "--ignore-archives")
     applied = xcomctl("gc", *options, "--yes", "-o", "json")
     orphans = expected_orphans(here, ignore_archives=True)
     assert applied.code == 0, applied.stderr

@@ -1,4 +1,4 @@
-"""A place to back up from and to restore into, on both kinds of shelf."""
+"""A place to back up from and to restore into, on both kinds of target."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.services.deployment import Deploy, Deployment
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import Selection
 from xcomctl.backup import BackupResult, back_up, read_manifest
-from xcomctl.backup.folder_target import FolderShelf
+from xcomctl.backup.folder_target import FolderTarget
 from xcomctl.backup.restore import RestoreResult, restore
-from xcomctl.backup.s3_target import S3Shelf
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.s3_target import S3Target
+from xcomctl.backup.target import BackupTarget
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.store import S3Settings, S3Store
@@ -27,13 +27,15 @@ EVERYTHING = Selection(all_attempts=True)
 
 
 class Site:
-    """A database, a store and a shelf, and what a test asks of them."""
+    """A database, a store and a target, and what a test asks of them."""
 
-    def __init__(self, source: DatabaseSource, store: S3Store, root: str, shelf: Shelf) -> None:
+    def __init__(
+        self, source: DatabaseSource, store: S3Store, root: str, backup_target: BackupTarget
+    ) -> None:
         self.source = source
         self.store = store
         self.root = Root.parse(root)
-        self.shelf = shelf
+        self.backup_target = backup_target
 
     def back_up(self, what: Any = EVERYTHING) -> BackupResult:
         """Make a backup."""
@@ -41,7 +43,7 @@ class Site:
             self.source,
             self.store,
             DialectRegistry(),
-            self.shelf,
+            self.backup_target,
             what,
             roots=[self.root],
             now=datetime.now(timezone.utc),
@@ -68,8 +70,8 @@ class Site:
                     )
                 )
             restore(
-                self.shelf,
-                read_manifest(self.shelf),
+                self.backup_target,
+                read_manifest(self.backup_target),
                 self.source,
                 self.store,
                 selection=selection,
@@ -115,12 +117,12 @@ def site_of(tmp_path: Path) -> Iterator[Callable[..., Site]]:
             source = opened.enter_context(closing(DatabaseSource(url)))
             store = opened.enter_context(closing(S3Store(S3Settings(endpoint_url=endpoint_url))))
             bucket = Root.parse(root).bucket
-            shelf: Shelf = (
-                FolderShelf(tmp_path / "backups")
+            backup_target: BackupTarget = (
+                FolderTarget(tmp_path / "backups")
                 if kind == "folder"
-                else S3Shelf(store, Root(bucket, "safe/place/"))
+                else S3Target(store, Root(bucket, "safe/place/"))
             )
-            return Site(source, store, root, shelf)
+            return Site(source, store, root, backup_target)
 
         yield make
 
@@ -137,7 +139,7 @@ def deployed(deploy: Deploy) -> Deployment:
 
 @pytest.fixture
 def site(deployed: Deployment, site_of: Callable[..., Site], shelf_kind: str) -> Site:
-    """The same, with either kind of shelf."""
+    """The same, with either kind of target."""
     return site_of(deployed.database.url, deployed.server.endpoint_url, deployed.root, shelf_kind)
 
 

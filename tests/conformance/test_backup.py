@@ -34,9 +34,12 @@ def test_only_what_changed_is_copied(site: Site, deployed: Deployment) -> None:
     second = site.back_up().manifest.counts
     assert (second["objects_stored"], second["objects_unchanged"], second["payloads_written"]) == (4, 2, 1)
     assert (second["bytes"], second["bytes_written"]) == (3 * 11 + 7, 7)
-    ids = backup_ids(site.shelf)
+    ids = backup_ids(site.backup_target)
     assert (len(ids), ids) == (2, sorted(ids, reverse=True))
-    assert [verify(site.shelf, read_manifest(site.shelf, one)).findings for one in ids] == [(), ()]
+    assert [verify(site.backup_target, read_manifest(site.backup_target, one)).findings for one in ids] == [
+        (),
+        (),
+    ]
 
 
 def test_a_payload_that_is_gone_from_the_shelf_is_copied_again(plain: Site, tmp_path: Path) -> None:
@@ -45,7 +48,7 @@ def test_a_payload_that_is_gone_from_the_shelf_is_copied_again(plain: Site, tmp_
     (payload,) = (tmp_path / "backups" / "objects").rglob("*/*")
     payload.unlink()
     assert plain.back_up().manifest.counts["payloads_written"] >= 1
-    assert verify(plain.shelf, read_manifest(plain.shelf)).findings == ()
+    assert verify(plain.backup_target, read_manifest(plain.backup_target)).findings == ()
 
 
 def test_a_selection_takes_just_its_rows_and_their_objects(site: Site, deployed: Deployment) -> None:
@@ -151,7 +154,7 @@ def test_a_store_that_is_out_of_reach_makes_no_backup(plain: Site, tmp_path: Pat
         plain.store = nowhere
         with pytest.raises(StoreError, match="no object could be copied"):
             plain.back_up()
-    assert backup_ids(plain.shelf) == []
+    assert backup_ids(plain.backup_target) == []
 
 
 def test_an_object_that_is_not_what_its_reference_says_is_a_failure(

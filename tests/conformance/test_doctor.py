@@ -20,7 +20,7 @@ from tests.services.scripted_store import Answer
 from tests.services.store_faults import clock_shifted, error, only
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.doctor import Diagnosis, Patient, examine
+from xcomctl.doctor import CheckContext, CheckResult, examine
 from xcomctl.models import Root
 from xcomctl.s3.store import S3Settings, S3Store
 from xcomctl.state.lock import lock_address
@@ -38,9 +38,9 @@ def examined(
     store: S3Store | None = None,
     quick: bool = False,
     **options: Any,
-) -> list[Diagnosis]:
+) -> list[CheckResult]:
     """Every check on a deployment, in this process."""
-    patient = Patient(
+    context = CheckContext(
         source or here.source,
         lambda: store or here.store,
         DialectRegistry(),
@@ -48,10 +48,10 @@ def examined(
         clock=lambda: datetime.now(timezone.utc),
         **options,
     )
-    return list(examine(patient, quick=quick))
+    return list(examine(context, quick=quick))
 
 
-def faults(diagnoses: Sequence[Diagnosis]) -> Found:
+def faults(diagnoses: Sequence[CheckResult]) -> Found:
     """What is not as it should be. What was skipped is not."""
     return {one.check: (one.status, one.why) for one in diagnoses if one.status in ("warn", "fail")}
 
@@ -143,7 +143,7 @@ def test_a_wrong_password_and_missing_rights_are_told(postgres_database: str, he
 def test_faults_of_the_database_are_told(healthy: Deployment) -> None:
     """Archives that pile up, a lost index, references of an unknown backend, settings of another one."""
 
-    def warning() -> Diagnosis:
+    def warning() -> CheckResult:
         [found] = [one for one in examined(healthy, quick=True) if one.status in ("warn", "fail")]
         return found
 
@@ -307,7 +307,7 @@ def test_lifecycle_rules_are_held_against_what_rows_need(healthy: Deployment) ->
     healthy.settle()
     size = healthy.client.head_object(Bucket=healthy.bucket, Key=old)["ContentLength"]
 
-    def verdict(*told: str) -> list[Diagnosis]:
+    def verdict(*told: str) -> list[CheckResult]:
         with behind(healthy, rules(*told)) as store:
             found = examined(healthy, store=store)
         return [
@@ -316,7 +316,7 @@ def test_lifecycle_rules_are_held_against_what_rows_need(healthy: Deployment) ->
             if one.check.startswith("store.lifecycle") and one.check != "store.lifecycle.own"
         ]
 
-    def numbers(one: Diagnosis) -> tuple[str, int, int]:
+    def numbers(one: CheckResult) -> tuple[str, int, int]:
         return one.status, one.facts["needed"], one.facts["overdue"]
 
     [month, half_a_year, tagged, small, elsewhere] = verdict(

@@ -15,19 +15,19 @@ from uuid import uuid4
 import pytest
 
 from tests.services.command import Command, Result
-from tests.services.deployment import AT_ONCE, DAY, Deploy, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 from tests.services.fork_client import ForkServer
 from tests.services.processes import alive, until
 from xcomctl.cli.verbs import VERBS
 
-GC = ("gc", *AT_ONCE, "--older-than", "30d", "--yes")
-PLAN = ("plan", *AT_ONCE, "--older-than", "30d", "--out", "plan.json")
+GC = ("gc", *NO_WAIT, "--older-than", "30d", "--yes")
+PLAN = ("plan", *NO_WAIT, "--older-than", "30d", "--out", "plan.json")
 
 VERB_LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "ls": (("ls",),),
     "show": (("show", "etl/new/load"),),
     "diff": (("diff", "etl/old/load", "etl/new/load"),),
-    "fsck": (("fsck", *AT_ONCE),),
+    "fsck": (("fsck", *NO_WAIT),),
     "du": (("du",),),
     "explain": (("explain", "etl/old/load", "--older-than", "30d"),),
     "inventory": (("inventory", "--out", "inventory.duckdb"),),

@@ -17,7 +17,7 @@ from tests.services.s3_requests import names
 from tests.services.store_faults import error, only
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import StoreError
-from xcomctl.inventory.fsck import Check, check
+from xcomctl.inventory.fsck import FsckResult, check
 from xcomctl.inventory.judging import Question
 from xcomctl.inventory.shards import Shard
 from xcomctl.models import Root
@@ -57,7 +57,7 @@ def checked(here: Deployment, listing: StoredListing | None, min_age: timedelta 
         return told(result)
 
 
-def told(result: Check) -> dict[str, Any]:
+def told(result: FsckResult) -> dict[str, Any]:
     """Totals, counts and findings."""
     return {
         "totals": result.totals(),

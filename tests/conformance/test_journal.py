@@ -13,8 +13,8 @@ from xcomctl.errors import ConflictError, NotFoundError, PartialError, RefusedEr
 from xcomctl.models import Root
 from xcomctl.state.journal import (
     Journal,
+    JournalStep,
     OperationRecord,
-    Step,
     find,
     home_of,
     new_operation_id,
@@ -82,8 +82,8 @@ def test_an_operation_is_read_as_it_was_written(bench: Bench) -> None:
     assert record.ended_at is not None
     assert open_steps[1].outcome is None
     assert list(steps(bench.store, record)) == [
-        Step(1, "delete_rows", intents, [{"result": "deleted"}] * 3),
-        Step(2, "discard_objects", [{"uri": "s3://b/k"}], []),
+        JournalStep(1, "delete_rows", intents, [{"result": "deleted"}] * 3),
+        JournalStep(2, "discard_objects", [{"uri": "s3://b/k"}], []),
     ]
 
 

@@ -15,7 +15,7 @@ from tests.services.object_stores import MotoServer, point_to
 from tests.services.s3_requests import is_listing
 from tests.services.store_faults import small_pages
 from xcomctl.models import Root
-from xcomctl.s3.listing.fast_page import decoded, taken_out
+from xcomctl.s3.listing.page_parser import decoded, taken_out
 
 FOLDERS = ("etl", "etl-x", "etl.y", "etl x", "etl+z", "etl%2Fq", "train")
 KEYS = [

@@ -12,7 +12,7 @@ import pytest
 from tests.services.deployment import Deploy
 from xcomctl.errors import LockedError
 from xcomctl.models import Root
-from xcomctl.state.lock import Lock, Patience
+from xcomctl.state.lock import Lock, LockWait
 
 HOUR = timedelta(hours=1)
 
@@ -40,7 +40,7 @@ def test_who_is_patient_gets_the_lock_when_it_is_let_go_of(acquire: Callable[...
 
     with ThreadPoolExecutor(1) as threads:
         with acquire("kim"):
-            later = threads.submit(acquire, "lee", patience=Patience(HOUR, tell))
+            later = threads.submit(acquire, "lee", lock_wait=LockWait(HOUR, tell))
             assert waiting.wait(60)
         with later.result(60) as lock:
             lock.check()
@@ -51,13 +51,13 @@ def test_who_is_patient_gets_the_lock_when_it_is_let_go_of(acquire: Callable[...
 def test_who_dies_while_others_wait_loses_the_lock(acquire: Callable[..., Lock]) -> None:
     """It runs out by the store's clock, and the one that waits takes it over."""
     acquire("kim", ttl=timedelta(0))
-    with acquire("lee", patience=Patience(HOUR)) as lock:
+    with acquire("lee", lock_wait=LockWait(HOUR)) as lock:
         lock.check()
 
 
 def test_patience_has_an_end(acquire: Callable[..., Lock]) -> None:
     """Then it is refused as it is without patience."""
     with acquire("kim"):
-        for patience in (Patience(timedelta(0)), Patience(timedelta(milliseconds=1))):
+        for lock_wait in (LockWait(timedelta(0)), LockWait(timedelta(milliseconds=1))):
             with pytest.raises(LockedError, match="is locked by kim"):
-                acquire("lee", patience=patience)
+                acquire("lee", lock_wait=lock_wait)

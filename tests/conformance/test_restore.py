@@ -57,7 +57,7 @@ def test_an_emptied_world_comes_back(
     done = site.back_up()
     counts = done.manifest.counts
     assert (counts["rows"], counts["objects_failed"], done.failures) == (len(rows), 0, ())
-    assert verify(site.shelf, read_manifest(site.shelf)).findings == ()
+    assert verify(site.backup_target, read_manifest(site.backup_target)).findings == ()
     live = {key: digest for key, digest in objects.items() if key not in here.truth["unreferenced_live"]}
     assert counts["objects_stored"] == len(live)
 
@@ -105,7 +105,7 @@ def test_one_flipped_byte_of_a_part_is_found_and_refused(
     for name in ("rows-00001.ndjson.gz", "objects-00001.ndjson.gz"):
         (part,) = (tmp_path / "backups").rglob(name)
         _flip(part, 30)
-        (finding,) = verify(plain.shelf, read_manifest(plain.shelf)).findings
+        (finding,) = verify(plain.backup_target, read_manifest(plain.backup_target)).findings
         assert (finding.kind, finding.cause) == (
             "part",
             f"{finding.name} is not what was written: its checksum differs",
@@ -148,7 +148,7 @@ def test_one_flipped_byte_of_a_payload_is_found_and_kept_out(
     plain.back_up()
     digest = hashlib.sha256(b"another content").hexdigest()
     _flip(tmp_path / "backups" / "objects" / digest[:2] / digest, 3)
-    (finding,) = verify(plain.shelf, read_manifest(plain.shelf)).findings
+    (finding,) = verify(plain.backup_target, read_manifest(plain.backup_target)).findings
     assert (finding.kind, finding.name) == ("payload", f"objects/{digest[:2]}/{digest}")
     deployed.database.execute("DELETE FROM xcom")
     plain.remove(plain.objects())

@@ -17,7 +17,7 @@ from xcomctl.airflow import deletion, scanning
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.airflow.listing_query import listing_query
-from xcomctl.airflow.selection import Filter
+from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.errors import SourceError, UsageError
 from xcomctl.models import Row, digest_of
 
@@ -73,7 +73,7 @@ def _failure(url: str, schema: str | None = None) -> tuple[str, str]:
 def test_a_dag_without_wildcard_uses_the_index(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """`--dag dag_7` is read by idx_xcom_task_instance, not by reading the whole table."""
     _fill(airflow, 20_000)
-    chosen = Filter.of(Selection(dag="dag_7"), "postgresql")
+    chosen = SelectionFilter.of(Selection(dag="dag_7"), "postgresql")
     with source._reading() as (connection, queries):
         sql, parameters = listing_query(queries, chosen, sort="written_at", descending=True, limit=50)
         plan = "\n".join(line for (line,) in connection.execute(sa.text(f"EXPLAIN {sql}"), parameters))

@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 
 from tests.services.object_stores import ObjectServer, new_bucket, remove_bucket
-from xcomctl.backup.s3_target import S3Shelf
+from xcomctl.backup.s3_target import S3Target
 from xcomctl.errors import ConflictError, NotFoundError, StoreError
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.interface import Description
@@ -88,12 +88,15 @@ def test_what_is_not_there_is_not_found(store: S3Store, bucket: str) -> None:
 
 def test_a_prefix_is_a_shelf(store: S3Store, bucket: str) -> None:
     """Names below a folder, at any depth; nothing outside of the prefix."""
-    shelf = S3Shelf(store, Root(bucket, "safe/"))
+    backup_target = S3Target(store, Root(bucket, "safe/"))
     for name in ("backups/1/manifest.json", "backups/1/rows", "objects/ab/abc"):
-        shelf.write(name, BytesIO(b"x"), 1)
+        backup_target.write(name, BytesIO(b"x"), 1)
     store.put(ObjectAddress(bucket, "backups/other"), b"x")
-    assert sorted(shelf.names("backups")) == ["backups/1/manifest.json", "backups/1/rows"]
-    assert (shelf.size_of("objects/ab/abc"), shelf.size_of("nothing")) == (1, None)
-    assert (list(shelf.names("nothing")), b"".join(shelf.read("backups/1/rows"))) == ([], b"x")
+    assert sorted(backup_target.names("backups")) == ["backups/1/manifest.json", "backups/1/rows"]
+    assert (backup_target.size_of("objects/ab/abc"), backup_target.size_of("nothing")) == (1, None)
+    assert (list(backup_target.names("nothing")), b"".join(backup_target.read("backups/1/rows"))) == (
+        [],
+        b"x",
+    )
     with pytest.raises(NotFoundError):
-        list(shelf.read("nothing"))
+        list(backup_target.read("nothing"))

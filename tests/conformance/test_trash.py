@@ -34,7 +34,7 @@ from xcomctl.state.journal import steps
 
 __all__ = ["bench", "make_bench"]
 
-AT_ONCE = timedelta(seconds=-5)
+NO_WAIT = timedelta(seconds=-5)
 """A time in the trash that is always over."""
 
 GONE = {"deleted": 1, "trashed": 1}
@@ -78,12 +78,12 @@ def test_what_was_in_the_trash_for_long_is_purged(bench: Deployment) -> None:
     key = bench.upload()
     bench.apply(bench.plan())
     assert bench.plan(trash_keep=DAY).action_counts()["purge_object"] == 0
-    plan = bench.plan(trash_keep=AT_ONCE)
+    plan = bench.plan(trash_keep=NO_WAIT)
     assert plan.action_counts()["purge_object"] == 1
     assert counts(bench.apply(plan)) == {"purged": 1}
     assert (bench.trashed(), left_in_trash(bench)) == (set(), set())
     assert bench.store.versions(ObjectAddress(bench.bucket, key)) == []
-    assert bench.plan(trash_keep=AT_ONCE).is_empty
+    assert bench.plan(trash_keep=NO_WAIT).is_empty
 
 
 def test_what_a_row_references_again_comes_back_first(bench: Deployment) -> None:
@@ -94,7 +94,7 @@ def test_what_a_row_references_again_comes_back_first(bench: Deployment) -> None
     bench.apply(bench.plan())
     bench.push("back", key=key)
     assert bench.dangling() == {key}
-    plan = bench.plan(trash_keep=AT_ONCE)
+    plan = bench.plan(trash_keep=NO_WAIT)
     kinds = {kind: number for kind, number in plan.action_counts().items() if number}
     assert kinds == {"restore_object": 1}
     assert counts(bench.apply(plan)) == {"restored": 1}
@@ -108,7 +108,7 @@ def test_what_a_row_mentions_is_not_purged(make_bench: MakeBench, kind: str) -> 
     here.push()
     key = here.upload()
     here.apply(here.plan())
-    plan = here.plan(trash_keep=AT_ONCE)
+    plan = here.plan(trash_keep=NO_WAIT)
     here.add_row("late", "r1", {"log": f"see {key.rpartition('/')[2].upper()}, please"})
     assert counts(here.apply(plan)) == {"restored": 1}
     assert {key} <= here.keys()
@@ -203,7 +203,7 @@ def test_without_a_trash_nothing_is_left_behind(bench: Deployment) -> None:
     outcome = bench.apply(bench.plan(), trash_keep=timedelta(0))
     assert outcome.objects["deleted"] == 2
     assert (bench.keys(), left_in_trash(bench)) == (live, set())
-    assert bench.plan(trash_keep=AT_ONCE).is_empty
+    assert bench.plan(trash_keep=NO_WAIT).is_empty
 
 
 def test_without_conditions_a_key_that_may_be_written_again_is_kept(
@@ -310,12 +310,12 @@ def test_a_kill_while_the_trash_is_purged_is_settled(bench: Deployment, done: bo
     where = "after" if done else "before"
     killed: Any = Interposed(bench.store, **{where: {"delete": dies, "delete_versions": dies}})
     with suppress(Died):
-        bench.apply(bench.plan(trash_keep=AT_ONCE), store=killed)
+        bench.apply(bench.plan(trash_keep=NO_WAIT), store=killed)
     bench.client.delete_object(Bucket=bench.bucket, Key=f"{bench.prefix}/.xcomctl/lock.json")
     with bench.operation(command="next"):
         pass
     record = next(record for record in journal_of(bench) if record.state == "interrupted")
     results = [entry["result"] for step in steps(bench.store, record) for entry in step.outcome or ()]
     assert results == ["purged" if done else "failed"]
-    bench.apply(bench.plan(trash_keep=AT_ONCE))
+    bench.apply(bench.plan(trash_keep=NO_WAIT))
     assert (left_in_trash(bench), bench.store.versions(ObjectAddress(bench.bucket, key))) == (set(), [])

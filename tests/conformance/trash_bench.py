@@ -17,7 +17,7 @@ from tests.services.object_stores import new_bucket, point_to, remove_bucket
 from xcomctl.models import Root
 from xcomctl.state.journal import OperationRecord, operations
 from xcomctl.state.trash.contents import contents
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 
 KINDS = ("seaweed", "seaweed versions", "moto_server", "moto_server versions")
 
@@ -81,7 +81,7 @@ def rows_of(here: Deployment) -> list[dict[str, Any]]:
     return sorted((dict(row) for row in found), key=str)
 
 
-def trash_of(here: Deployment) -> list[Discarded]:
+def trash_of(here: Deployment) -> list[TrashEntry]:
     """All that is in the trash."""
     return list(contents(here.store, (Root.parse(here.root),)))
 

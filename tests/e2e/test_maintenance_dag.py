@@ -32,7 +32,7 @@ EXAMPLE = PROJECT / "examples" / "dags" / "xcomctl_maintenance.py"
 SEEDS = Path(__file__).parent / "maintenance_dags" / "seed.py"
 BY_VERSION = {release.version: release for release in RELEASES}
 CELERY = ("apache-airflow-providers-celery", "apache-airflow-providers-postgres", "asyncpg")
-AT_ONCE = ["--min-age", "0s", "--unsafe-min-age"]
+NO_WAIT = ["--min-age", "0s", "--unsafe-min-age"]
 SHARDS = 4
 
 
@@ -78,7 +78,7 @@ class Maintained:
         statement = "select count(*) from serialized_dag"
         self.deployment.wait(lambda: self.deployment.query(statement) == [(9,)], "parsed DAGs")
         self.deployment.environment.airflow("dags", "unpause", "xcomctl_maintenance")
-        given = {"shards": SHARDS, "options": [*AT_ONCE, *options]}
+        given = {"shards": SHARDS, "options": [*NO_WAIT, *options]}
         command = ("dags", "trigger", "xcomctl_maintenance", "--run-id", run, "--conf", json.dumps(given))
         self.deployment.environment.airflow(*command)
 
@@ -104,7 +104,7 @@ class Maintained:
     def findings(self) -> list[Any]:
         """What does not fit between rows and objects."""
         done = subprocess.run(
-            [self.command, "fsck", *AT_ONCE, "-o", "json"],
+            [self.command, "fsck", *NO_WAIT, "-o", "json"],
             env=self.deployment.environment.environment(),
             capture_output=True,
             text=True,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 
 from tests.faults.scene import OLD, Scene
-from tests.services.deployment import AT_ONCE
+from tests.services.deployment import NO_WAIT
 from tests.services.fault_proxy import Fault, Forward
 from tests.services.scripted_store import Answer, Asked
 
-GC = ("gc", *AT_ONCE, "--yes", "-o", "json", *OLD)
+GC = ("gc", *NO_WAIT, "--yes", "-o", "json", *OLD)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from tests.faults.killing import expire_locks
 from tests.faults.oracle import Promise
 from tests.faults.scene import OLD, Scene, outcome
 from tests.services.command import Result
-from tests.services.deployment import AT_ONCE, DAY
+from tests.services.deployment import DAY, NO_WAIT
 from tests.services.fault_proxy import Fault
 from tests.services.s3_requests import is_copy, is_deletion, is_listing
 from tests.services.store_faults import (
@@ -201,7 +201,7 @@ class World(RuleBasedStateMachine):
         """A collection, with a fault or without."""
         self.allow_expired(policy)
         with self.scene.proxy.with_faults(FAULTS[fault](place)):
-            done = self.agreed("gc", *AT_ONCE, *policy)
+            done = self.agreed("gc", *NO_WAIT, *policy)
         self.settle(done, whole=fault in HARMLESS)
 
     @rule(policy=POLICIES, moment=st.sampled_from(["listing", "copy", "deletion"]), data=st.data())
@@ -222,7 +222,7 @@ class World(RuleBasedStateMachine):
             self.allow_expired(policy)
 
         with self.scene.proxy.with_faults(only(when, at(work), times=1)):
-            done = self.agreed("gc", *AT_ONCE, *policy)
+            done = self.agreed("gc", *NO_WAIT, *policy)
         self.settle(done, whole=True)
         if committed:
             self.uncommitted.remove((key, body))

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from tests.faults.oracle import Oracle
 from tests.services.command import COMMAND, Command, Result
 from tests.services.database_proxy import DatabaseProxy
-from tests.services.deployment import AT_ONCE, DAY, Deployment
+from tests.services.deployment import DAY, NO_WAIT, Deployment
 from tests.services.fault_proxy import FaultProxy
 from xcomctl.models import RESERVED_FOLDER
 
@@ -137,7 +137,7 @@ class Scene:
 
     def gc(self, *arguments: str) -> Result:
         """Collect at once, without a question; the outcome is JSON."""
-        return self.run("gc", *AT_ONCE, "--yes", "-o", "json", *arguments)
+        return self.run("gc", *NO_WAIT, "--yes", "-o", "json", *arguments)
 
     def start(self, verb: str, *arguments: str, asleep: Path | None = None) -> subprocess.Popen[bytes]:
         """Run a verb in a process of its own, which a test may stop or kill.

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, cause, run_here
-from tests.services.deployment import AT_ONCE
+from tests.services.deployment import NO_WAIT
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_14_the_database_of_another_deployment_is_refused(two: tuple[Scene, Scen
     theirs.push("prod")
     theirs.upload("prod")
     before = theirs.here.keys()
-    done = run_here("gc", *mixed(ours, theirs), *AT_ONCE, "--yes")
+    done = run_here("gc", *mixed(ours, theirs), *NO_WAIT, "--yes")
     assert (done.code, theirs.here.keys()) == (5, before), done.stderr
     assert cause(done).startswith("refused by cross_match, unknown_dags")
     theirs.oracle.check()

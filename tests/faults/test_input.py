@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, cause, outcome, run_here
-from tests.services.deployment import AT_ONCE, DAY
+from tests.services.deployment import DAY, NO_WAIT
 from tests.services.store_faults import clock_shifted
 
 
@@ -110,7 +110,7 @@ def planned(scene: Scene, tmp_path: Path) -> Path:
     scene.expired()
     scene.upload()
     path = tmp_path / "plan.xcp"
-    done = scene.run("plan", *AT_ONCE, *OLD, "--out", str(path))
+    done = scene.run("plan", *NO_WAIT, *OLD, "--out", str(path))
     assert done.code == 0, done.stderr
     return path
 

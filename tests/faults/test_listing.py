@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.scene import OLD, Scene, outcome, run_here
-from tests.services.deployment import AT_ONCE, DAY
+from tests.services.deployment import DAY, NO_WAIT
 from tests.services.fault_proxy import Fault
 from tests.services.s3_requests import is_listing
 from tests.services.store_faults import (
@@ -85,7 +85,7 @@ def test_20_a_root_is_whole_segments(scene: Scene) -> None:
     neighbour = scene.upload(key="xcom-prod/etl/gone/load/11111111-1111-4111-8111-111111111111")
     keys = scene.here.keys()
     typo = (*scene.options[:2], "--store", f"s3://{scene.here.bucket}/xco", *scene.options[4:])
-    done = run_here("gc", *typo, *AT_ONCE, "--yes", *OLD)
+    done = run_here("gc", *typo, *NO_WAIT, "--yes", *OLD)
     assert scene.here.keys() == keys, done.stdout
     assert (scene.gc(*OLD).code, scene.present(neighbour)) == (0, [True])
     scene.oracle.check()

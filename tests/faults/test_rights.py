@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.scene import OLD, Scene, cause
-from tests.services.deployment import AT_ONCE
+from tests.services.deployment import NO_WAIT
 from tests.services.fault_proxy import Fault
 from tests.services.s3_requests import is_copy, is_deletion, is_listing
 from tests.services.scripted_store import Asked
@@ -89,10 +89,10 @@ def test_30_an_object_that_cannot_be_asked_for_is_not_absent(scene: Scene, fault
     scene.oracle.forget("etl/new/load:k")
     before = scene.here.state()
     with scene.proxy.with_faults(fault):
-        checked = scene.run("fsck", *AT_ONCE, "-o", "json")
+        checked = scene.run("fsck", *NO_WAIT, "-o", "json")
         collected = scene.gc(*OLD)
     if checked.code != 7:
         assert json.loads(checked.stdout)["counts"]["dangling"] == 0
     assert (collected.code in (0, 7), scene.here.state()) == (True, before), collected.stderr
-    sure = scene.run("fsck", *AT_ONCE, "-o", "json")
+    sure = scene.run("fsck", *NO_WAIT, "-o", "json")
     assert (sure.code, json.loads(sure.stdout)["counts"]["dangling"]) == (4, 1)

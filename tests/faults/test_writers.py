@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, outcome
-from tests.services.deployment import AT_ONCE
+from tests.services.deployment import NO_WAIT
 from tests.services.fault_proxy import Fault
 from tests.services.s3_requests import deletes, is_copy, is_listing, names
 from tests.services.store_faults import at, ignores_batch_conditions, ignores_conditions, only
@@ -129,7 +129,7 @@ def test_06_a_task_that_is_cleared_after_the_plan_keeps_everything(scene: Scene,
     scene.push()
     key = scene.expired()
     plan = str(tmp_path / "plan.xcp")
-    planned = scene.run("plan", *AT_ONCE, *OLD, "--out", plan)
+    planned = scene.run("plan", *NO_WAIT, *OLD, "--out", plan)
     assert planned.code == 0, planned.stderr
     scene.here.database.execute("UPDATE task_instance SET state = NULL WHERE run_id = 'old'")
     scene.here.database.execute("UPDATE dag_run SET state = 'queued' WHERE run_id = 'old'")

@@ -44,7 +44,7 @@ def links_of(keys: list[str], values: list[bytes]) -> set[tuple[int, int]]:
         [{**dict.fromkeys(row_schema().names), **row, "raw": value} for value in values],
         schema=row_schema(),
     )
-    with Inventory(DialectRegistry(), (ROOT,), search_whole_keys=True) as inventory:
+    with Inventory(DialectRegistry(), (ROOT,), search_substring_keys=True) as inventory:
         inventory.add_objects(ROOT, [objects])
         inventory.add_rows([rows])
         found = inventory.run("SELECT row_id, key FROM links JOIN listed_objects USING (object_id)")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.report.inventories import make
 from xcomctl.inventory.report import read_figures, render_page
-from xcomctl.inventory.snapshot_file import open_kept
+from xcomctl.inventory.snapshot_file import open_snapshot_file
 
 
 @dataclass
@@ -33,7 +33,7 @@ Open = Callable[..., Opened]
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report about some thousand rows."""
     folder = tmp_path_factory.mktemp("report")
-    with open_kept(make(folder / "inv.duckdb")) as kept:
+    with open_snapshot_file(make(folder / "inv.duckdb")) as kept:
         path = folder / "report.html"
         path.write_text(render_page(read_figures(kept)), encoding="utf-8")
     return path

@@ -10,7 +10,7 @@ import pytest
 from tests.report.conftest import Open
 from tests.report.inventories import make
 from xcomctl.inventory.report import read_figures, render_page
-from xcomctl.inventory.snapshot_file import open_kept
+from xcomctl.inventory.snapshot_file import open_snapshot_file
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -150,7 +150,7 @@ def test_names_are_text_whatever_is_in_them(tmp_path: Path, opened: Open) -> Non
         database.execute(
             "UPDATE about SET roots = [$name], database = $name, options = $name", {"name": HOSTILE[1]}
         )
-    with open_kept(path) as kept:
+    with open_snapshot_file(path) as kept:
         text = render_page(read_figures(kept))
     assert not any(name in text for name in HOSTILE[:4])
     report = tmp_path / "report.html"
@@ -175,7 +175,7 @@ def test_an_inventory_of_nothing_is_a_page_too(tmp_path: Path, opened: Open) -> 
     with duckdb.connect(str(path)) as database:
         database.execute("DELETE FROM objects")
         database.execute("DELETE FROM rows")
-    with open_kept(path) as kept:
+    with open_snapshot_file(path) as kept:
         (tmp_path / "report.html").write_text(render_page(read_figures(kept)), encoding="utf-8")
     found = opened(tmp_path / "report.html")
     assert found.complaints == []

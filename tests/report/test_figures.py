@@ -11,14 +11,14 @@ import pytest
 from tests.report.inventories import make
 from xcomctl.inventory.report import Figures, read_figures, render_page
 from xcomctl.inventory.report.findings import findings_of
-from xcomctl.inventory.snapshot_file import open_kept
+from xcomctl.inventory.snapshot_file import open_snapshot_file
 
 STYLE = Path(__file__).parents[2] / "xcomctl/inventory/report/page/page.css"
 
 
 def figures_of(path: Path) -> Figures:
     """What a report about that inventory shows."""
-    with open_kept(path) as kept:
+    with open_snapshot_file(path) as kept:
         return read_figures(kept)
 
 

@@ -28,7 +28,7 @@ from xcomctl.gc.plan import Plan
 from xcomctl.inventory.judging import Sides
 from xcomctl.models import RESERVED_FOLDER, Root
 from xcomctl.policy import Policy
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store
 from xcomctl.s3.store import S3Settings, S3Store
 from xcomctl.s3.stored_listing import StoredListing
@@ -39,7 +39,7 @@ DAY = timedelta(days=1)
 
 MONTH = Policy(older_than=30 * DAY)
 
-AT_ONCE = ("--min-age", "0s", "--unsafe-min-age")
+NO_WAIT = ("--min-age", "0s", "--unsafe-min-age")
 """Options without which no object of a test is old enough."""
 
 _REFERENCE = re.compile(r"s3://(?:[^@/]*@)?([^/]+)/(.+)", re.DOTALL)
@@ -238,7 +238,7 @@ class Deployment:
         store: Store | None = None,
         source: Source | None = None,
         outcome: Outcome | None = None,
-        report: Report = silent,
+        report: Progress = no_progress,
         **options: Any,
     ) -> Outcome:
         """Apply in this process; `options` are those of an operation."""

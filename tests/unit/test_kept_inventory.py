@@ -12,7 +12,7 @@ import pytest
 from xcomctl.cli.output.sql_values import plain
 from xcomctl.errors import UnreadableError, UsageError, XcomctlError
 from xcomctl.inventory.resources import Resources
-from xcomctl.inventory.snapshot_file import TABLES, KeptInventory, open_kept
+from xcomctl.inventory.snapshot_file import TABLES, SnapshotFile, open_snapshot_file
 from xcomctl.inventory.snapshot_file.tables import VERSION
 
 
@@ -42,14 +42,14 @@ def file(tmp_path: Path) -> Path:
 
 def refusal(path: Path, statement: str) -> XcomctlError:
     """The error that a question ends with, at once or while it is answered."""
-    with open_kept(path) as kept, pytest.raises(XcomctlError) as raised:
+    with open_snapshot_file(path) as kept, pytest.raises(XcomctlError) as raised:
         list(kept.ask(statement).records)
     return raised.value
 
 
 def test_columns_and_records(file: Path) -> None:
     """Names and types are those of the question, equal names are told apart, and times are UTC."""
-    with open_kept(file) as kept:
+    with open_snapshot_file(file) as kept:
         answer = kept.ask("select size, last_modified, size, NULL::INTEGER as etag from objects")
         assert answer.columns == (
             ("size", "BIGINT"),
@@ -67,18 +67,18 @@ def test_what_a_file_is_of(file: Path) -> None:
         database.execute(
             "UPDATE about SET roots = ['s3://b/k'], database = 'here', options = '--older-than 30d'"
         )
-    with open_kept(file) as kept:
+    with open_snapshot_file(file) as kept:
         about = kept.about()
     assert (about.database, about.roots, about.options) == ("here", ("s3://b/k",), "--older-than 30d")
     with duckdb.connect(str(file)) as database:
         database.execute("ALTER TABLE about DROP options")
-    with open_kept(file) as kept:
+    with open_snapshot_file(file) as kept:
         assert kept.about() == replace(about, options=None)
 
 
 def test_a_long_answer_is_read_as_it_is_asked_for(file: Path) -> None:
     """The first records are there, whatever would follow."""
-    with open_kept(file) as kept:
+    with open_snapshot_file(file) as kept:
         records = kept.ask("select range from range(1_000_000_000_000)").records
         assert [next(records) for _ in range(3)] == [(0,), (1,), (2,)]
 
@@ -89,7 +89,7 @@ def test_what_interrupts_the_waiting_for_an_answer_ends_the_question(file: Path)
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    def ask_and_interrupt(kept: KeptInventory) -> None:
+    def ask_and_interrupt(kept: SnapshotFile) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         kept.ask(
             "select count(*) from range(100_000_000) a, range(100_000_000) b where a.range % 7 = b.range % 11"
@@ -97,7 +97,7 @@ def test_what_interrupts_the_waiting_for_an_answer_ends_the_question(file: Path)
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with open_kept(file) as kept:
+        with open_snapshot_file(file) as kept:
             with pytest.raises(KeyboardInterrupt):
                 ask_and_interrupt(kept)
             assert list(kept.ask("select size from objects").records) == [(7,)]
@@ -113,7 +113,7 @@ def test_values_become_what_every_format_can_write(file: Path) -> None:
         " interval 90 second, {'a': [1.50::decimal(4,2)]}, 170141183460469231731687303715884105727::hugeint,"
         " uuid '00000000-0000-0000-0000-000000000001', true, map {'k': 1} from objects"
     )
-    with open_kept(file) as kept:
+    with open_snapshot_file(file) as kept:
         [record] = kept.ask(question).records
     assert [plain(value) for value in record] == [
         *(7, None, None, "6162", "2026-11-01", "06:00:00", timedelta(seconds=90), {"a": [1.5]}, 2**127 - 1),
@@ -171,7 +171,7 @@ def test_a_question_reaches_nothing_but_the_inventory(file: Path, tmp_path: Path
 
 def test_every_way_is_closed_even_if_a_statement_were_let_through(file: Path) -> None:
     """The database itself refuses, not only the look at the statement."""
-    with open_kept(file) as kept:
+    with open_snapshot_file(file) as kept:
         for statement in ("SET enable_external_access = true", "COPY rows TO 'out.csv'", "DROP TABLE rows"):
             with pytest.raises(duckdb.Error):
                 kept._connection.execute(statement)
@@ -223,7 +223,7 @@ def test_a_file_that_is_no_inventory(tmp_path: Path) -> None:
     said = {}
     for path in (tmp_path / "absent.duckdb", *sorted(tmp_path.iterdir()), tmp_path):
         with pytest.raises(UsageError) as raised:
-            open_kept(path)
+            open_snapshot_file(path)
         said[path.name] = str(raised.value).removeprefix(f"{path} ")
         assert "xcomctl inventory --out FILE" in str(raised.value.hint)
     assert said == {
@@ -242,7 +242,7 @@ def test_a_damaged_inventory_gives_no_answer(file: Path) -> None:
     for at in range(3 * 4096, len(content), 64):
         content[at] ^= 0xFF
     file.write_bytes(bytes(content))
-    with pytest.raises((UsageError, UnreadableError)), open_kept(file) as kept:
+    with pytest.raises((UsageError, UnreadableError)), open_snapshot_file(file) as kept:
         list(kept.ask("select uri, size from objects").records)
 
 
@@ -250,7 +250,7 @@ def test_an_answer_stays_within_its_memory(file: Path) -> None:
     """What does not fit goes to the folder that was named; what cannot is an error with a hint, and leaves nothing there."""
     spill = file.parent / "spill"
     spill.mkdir()
-    with open_kept(file, Resources(memory=64 << 20, threads=1, tmp=spill)) as kept:
+    with open_snapshot_file(file, Resources(memory=64 << 20, threads=1, tmp=spill)) as kept:
         assert len(list(spill.iterdir())) == 1
         [(limit, threads)] = kept.ask(
             "select current_setting('memory_limit'), current_setting('threads')"

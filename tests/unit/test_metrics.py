@@ -9,9 +9,9 @@ import pytest
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from xcomctl.cli.measuring import recording
+from xcomctl.cli.metrics_recorder import record_metrics
 from xcomctl.cli.output.metrics import LAST_SUCCESS, METRICS, MetricsFile
-from xcomctl.cli.progress import Talk
+from xcomctl.cli.stderr import StderrLog
 from xcomctl.errors import RefusedError, UsageError, XcomctlError
 from xcomctl.gc.apply import Outcome
 
@@ -110,10 +110,10 @@ def test_however_a_run_ends_it_is_recorded(
     tmp_path: Path, error: BaseException | None, code: int, succeeded: bool
 ) -> None:
     """With its exit code, and what its phases took."""
-    talk = Talk()
+    talk = StderrLog()
 
     def run() -> None:
-        with recording(tmp_path / "fsck.prom", "fsck", talk):
+        with record_metrics(tmp_path / "fsck.prom", "fsck", talk):
             talk.spent({"objects": 1.5})
             talk.spent({"objects": 1.5, "rest": 0.25})
             if error is not None:
@@ -134,7 +134,7 @@ def test_what_was_to_act_succeeded_only_if_it_came_to_an_outcome(tmp_path: Path)
     """A dry run, or a no, ends with 0 and is no success."""
     path = tmp_path / "gc.prom"
     for outcome in (None, Outcome()):
-        with recording(path, "gc", Talk(), acts=True) as record:
+        with record_metrics(path, "gc", StderrLog(), acts=True) as record:
             if outcome is not None:
                 record.outcome(outcome)
         assert ((LAST_SUCCESS, "") in read(path)) == (outcome is not None)
@@ -151,11 +151,14 @@ def test_metrics_that_cannot_be_written_do_not_hide_what_failed(
         folder.rmdir()
         raise RefusedError("a guard")
 
-    with pytest.raises(RefusedError), recording(folder / "gc.prom", "gc", Talk()):
+    with pytest.raises(RefusedError), record_metrics(folder / "gc.prom", "gc", StderrLog()):
         fail()
     assert "gc.prom cannot be written" in capsys.readouterr().err
     folder.mkdir()
-    with pytest.raises(XcomctlError, match="cannot be written"), recording(folder / "gc.prom", "gc", Talk()):
+    with (
+        pytest.raises(XcomctlError, match="cannot be written"),
+        record_metrics(folder / "gc.prom", "gc", StderrLog()),
+    ):
         folder.rmdir()
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from xcomctl.gc.pace import MOST_AT_ONCE, Pace
+from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
 
 
 class Clock:
@@ -18,10 +18,10 @@ class Clock:
         self.at += seconds
 
 
-def started(max_rate: float | None) -> tuple[Pace, Clock]:
+def started(max_rate: float | None) -> tuple[RateLimit, Clock]:
     """A pace, and the clock that it goes by."""
     clock = Clock()
-    return Pace(max_rate, clock=clock, sleep=clock.sleep), clock
+    return RateLimit(max_rate, clock=clock, sleep=clock.sleep), clock
 
 
 def test_without_a_limit_nothing_waits() -> None:

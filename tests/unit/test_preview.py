@@ -15,7 +15,7 @@ from tests.services.object_stores import MotoServer, buckets, point_to
 from tests.services.store_faults import denied
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import Selection
-from xcomctl.airflow.naming import Name, readings
+from xcomctl.airflow.naming import XComName, readings
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, StoreError, UsageError
 from xcomctl.look.codecs.interface import PreviewOptions, TreePreview
@@ -120,22 +120,22 @@ def _value(found: Found) -> Any:
 @pytest.mark.parametrize(
     ("ref", "names"),
     [
-        ("etl/run_1/load", [Name("etl", "run_1", "load")]),
-        ("etl/run_1/load[3]", [Name("etl", "run_1", "load", 3)]),
-        ("etl/run_1/load[-1]:k", [Name("etl", "run_1", "load", -1, "k")]),
+        ("etl/run_1/load", [XComName("etl", "run_1", "load")]),
+        ("etl/run_1/load[3]", [XComName("etl", "run_1", "load", 3)]),
+        ("etl/run_1/load[-1]:k", [XComName("etl", "run_1", "load", -1, "k")]),
         (
             "etl/manual__2024-01-01T00:00:00+00:00/group.load:a b",
-            [Name("etl", "manual__2024-01-01T00:00:00+00:00", "group.load", -1, "a b")],
+            [XComName("etl", "manual__2024-01-01T00:00:00+00:00", "group.load", -1, "a b")],
         ),
         (
             "etl/run/load:path/with é:key?#[2]",
-            [Name("etl", "run", "load", -1, "path/with é:key?#[2]")],
+            [XComName("etl", "run", "load", -1, "path/with é:key?#[2]")],
         ),
         (
             "etl/run/load:path/key",
-            [Name("etl", "run", "load", -1, "path/key"), Name("etl", "run/load:path", "key")],
+            [XComName("etl", "run", "load", -1, "path/key"), XComName("etl", "run/load:path", "key")],
         ),
-        ("etl/odd/run/load:k", [Name("etl", "odd/run", "load", -1, "k")]),
+        ("etl/odd/run/load:k", [XComName("etl", "odd/run", "load", -1, "k")]),
         ("etl/run", []),
         ("etl//load", []),
         ("et l/run/load", []),
@@ -143,7 +143,7 @@ def _value(found: Found) -> Any:
         ("etl/run/load[x]", []),
     ],
 )
-def test_readings(ref: str, names: list[Name]) -> None:
+def test_readings(ref: str, names: list[XComName]) -> None:
     """A name is read in every way that it may be meant, the shortest run id first."""
     assert list(readings(ref)) == names
 

@@ -19,7 +19,7 @@ from tests.services.scripted_store import Answer
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
 from xcomctl.s3.errors import Request
-from xcomctl.s3.listing.fast_page import decoded, taken_out
+from xcomctl.s3.listing.page_parser import decoded, taken_out
 from xcomctl.s3.listing.pages import Pages, read_fast
 
 KEYS = (

@@ -1,4 +1,4 @@
-"""What becomes of a listing in stretches that fails or is not read to its end."""
+"""What becomes of a listing in key ranges that fails or is not read to its end."""
 
 from __future__ import annotations
 

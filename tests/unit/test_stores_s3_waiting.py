@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from xcomctl.s3.listing import waiting
-from xcomctl.s3.listing.waiting import Waiting
+from xcomctl.s3.listing import concurrency
+from xcomctl.s3.listing.concurrency import ConcurrencyTuner
 
 
 def threads_after(monkeypatch: pytest.MonkeyPatch, *requests: tuple[float, float]) -> int:
     """Threads after requests that took so many seconds, of which so many were work; the first one is no example."""
     clock = {"seconds": 0.0, "worked": 0.0}
-    monkeypatch.setattr(waiting, "perf_counter", lambda: clock["seconds"])
-    monkeypatch.setattr(waiting, "thread_time", lambda: clock["worked"])
-    watch = Waiting()
+    monkeypatch.setattr(concurrency, "perf_counter", lambda: clock["seconds"])
+    monkeypatch.setattr(concurrency, "thread_time", lambda: clock["worked"])
+    watch = ConcurrencyTuner()
     for seconds, worked in [(9.0, 0.0), *requests]:
         with watch.watched():
             clock["seconds"] += seconds

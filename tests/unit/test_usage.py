@@ -13,12 +13,12 @@ import pytest
 from tests.unit.test_kept_inventory import keep
 from xcomctl.cli.output.usage import bar, growth_line, part_columns
 from xcomctl.errors import UsageError
-from xcomctl.inventory.snapshot_file import KeptInventory, open_kept
+from xcomctl.inventory.snapshot_file import SnapshotFile, open_snapshot_file
 from xcomctl.inventory.usage import (
     DIMENSIONS,
     Chosen,
     Growth,
-    Part,
+    UsagePart,
     break_down,
     dimensions,
     growth_of,
@@ -46,7 +46,7 @@ OBJECTS: list[tuple[Any, ...]] = [
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[KeptInventory]:
+def kept(tmp_path: Path) -> Iterator[SnapshotFile]:
     """An inventory of an object with two rows, an inline value, a dangling row, and objects without a row."""
     path = keep(tmp_path / "inv.duckdb")
     with duckdb.connect(str(path)) as database:
@@ -64,11 +64,11 @@ def kept(tmp_path: Path) -> Iterator[KeptInventory]:
                 " ? AS size, ? AS dialect, ? AS object_key",
                 [dag, task, (NOW - age * DAY).replace(tzinfo=None), state, size, dialect, key],
             )
-    with open_kept(path) as opened:
+    with open_snapshot_file(path) as opened:
         yield opened
 
 
-def parts(kept: KeptInventory, by: str, top: int | None = None, **chosen: Any) -> list[tuple[Any, ...]]:
+def parts(kept: SnapshotFile, by: str, top: int | None = None, **chosen: Any) -> list[tuple[Any, ...]]:
     """Place, rows, objects, bytes in rows and bytes in objects of each part."""
     found = break_down(kept, dimensions(by.split(",")), Chosen(**chosen), top=top)
     return [
@@ -77,7 +77,7 @@ def parts(kept: KeptInventory, by: str, top: int | None = None, **chosen: Any) -
     ]
 
 
-def test_an_object_counts_once_whatever_references_it(kept: KeptInventory) -> None:
+def test_an_object_counts_once_whatever_references_it(kept: SnapshotFile) -> None:
     """Rows are those of the entries, objects those of the objects, the largest part first, the unknown one among them."""
     assert parts(kept, "dag") == [
         ("ml", 0, 1, 0, 4000),
@@ -85,7 +85,7 @@ def test_an_object_counts_once_whatever_references_it(kept: KeptInventory) -> No
         (None, 0, 2, 0, 530),
         ("ETL", 1, 0, 90, 0),
     ]
-    assert total_of(kept, Chosen()) == Part((), 4, 4, 297, 5530)
+    assert total_of(kept, Chosen()) == UsagePart((), 4, 4, 297, 5530)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_object_counts_once_whatever_references_it(kept: KeptInventory) -> No
         ("state", {"live": 3, "expired": 1, "dangling": 1, "orphaned": 1, "foreign": 1, "reserved": 1}),
     ],
 )
-def test_whatever_tells_parts_apart(kept: KeptInventory, by: str, places: dict[str | None, int]) -> None:
+def test_whatever_tells_parts_apart(kept: SnapshotFile, by: str, places: dict[str | None, int]) -> None:
     """Rows and objects are in the same part where they have the same place; together they are all that there is."""
     found = {place: rows + objects for place, rows, objects, _, _ in parts(kept, by)}
     expected = places | ({"load": 4} if by == "task" else {})
@@ -108,7 +108,7 @@ def test_whatever_tells_parts_apart(kept: KeptInventory, by: str, places: dict[s
     assert sum(found.values()) == 8
 
 
-def test_several_dimensions(kept: KeptInventory) -> None:
+def test_several_dimensions(kept: SnapshotFile) -> None:
     """A part has one place in each of them, and `type` is another word for `codec`."""
     assert parts(kept, "dag,task")[:2] == [("ml", None, 0, 1, 0, 4000), ("etl", "load", 2, 1, 200, 1000)]
     assert dimensions(["type", "dag", "codec"]) == (DIMENSIONS["codec"], DIMENSIONS["dag"])
@@ -116,7 +116,7 @@ def test_several_dimensions(kept: KeptInventory) -> None:
         dimensions(["dag", "colour"])
 
 
-def test_what_is_left_over_is_one_part(kept: KeptInventory) -> None:
+def test_what_is_left_over_is_one_part(kept: SnapshotFile) -> None:
     """It says how many it stands for; where nothing is left over there is none."""
     found = list(break_down(kept, dimensions(["dag"]), Chosen(), top=1).parts)
     assert [(part.place, part.rest, part.parts, part.bytes) for part in found] == [
@@ -126,7 +126,7 @@ def test_what_is_left_over_is_one_part(kept: KeptInventory) -> None:
     assert not any(part.rest for part in break_down(kept, dimensions(["dag"]), Chosen(), top=4).parts)
 
 
-def test_a_choice_is_of_names_and_times(kept: KeptInventory) -> None:
+def test_a_choice_is_of_names_and_times(kept: SnapshotFile) -> None:
     """Globs tell case apart, and times are those of the row and of the object."""
     assert parts(kept, "dag", dag_id="e*") == [("etl", 3, 1, 207, 1000)]
     assert parts(kept, "dag", dag_id="e*", task_id="clean", key="?", run_id="r") == [("etl", 1, 0, 7, 0)]
@@ -135,7 +135,7 @@ def test_a_choice_is_of_names_and_times(kept: KeptInventory) -> None:
     assert parts(kept, "dag", dag_id="nothing") == []
 
 
-def test_growth_is_what_came_in_and_is_still_there(kept: KeptInventory) -> None:
+def test_growth_is_what_came_in_and_is_still_there(kept: SnapshotFile) -> None:
     """Of the last 30 days, without what the tool keeps for itself; nothing is taken off."""
     assert growth_of(kept, Chosen()) == Growth((100 + 100 + 90 + 1000 + 30) / 30, 30.0)
     days = {day.day: (day.rows, day.objects, day.bytes) for day in new_bytes(kept, Chosen())}
@@ -148,7 +148,7 @@ def test_growth_is_what_came_in_and_is_still_there(kept: KeptInventory) -> None:
     }
 
 
-def test_growth_is_the_mean_of_the_days_that_are_known(kept: KeptInventory) -> None:
+def test_growth_is_the_mean_of_the_days_that_are_known(kept: SnapshotFile) -> None:
     """Where all is younger, those days alone count; under three days nothing is said."""
     assert growth_of(kept, Chosen(dag_id="ETL")) == Growth(30.0, 3.0)
     assert growth_of(kept, Chosen(since=NOW - 2 * DAY)) is None
@@ -157,7 +157,7 @@ def test_growth_is_the_mean_of_the_days_that_are_known(kept: KeptInventory) -> N
 
 def test_what_growth_leads_to() -> None:
     """As much again each day, and nothing deleted."""
-    total = Part((), 1, 1, 0, 10 << 30)
+    total = UsagePart((), 1, 1, 0, 10 << 30)
     assert [growth_line(Growth(1 << 30, days), total) for days in (30.0, 7.2)] == [
         "growth: 1.0 GiB a day; at this rate 100.0 GiB in 90 days, if nothing is deleted",
         "growth: 1.0 GiB a day in the last 7 days; at this rate 100.0 GiB in 90 days, if nothing is deleted",
@@ -183,6 +183,6 @@ def test_bars_show_the_share() -> None:
 def test_columns_make_room_for_names(width: int, by: str, titles: list[str]) -> None:
     """What is less important is left out of a table where names would have no room; machine formats have it all."""
     chosen = dimensions(by.split(","))
-    columns = part_columns(chosen, Part((), 0, 0, 0, 0), width=width, blocks=True, bars=True)
+    columns = part_columns(chosen, UsagePart((), 0, 0, 0, 0), width=width, blocks=True, bars=True)
     shown = [(column.title or "").strip() or column.name for column in columns if column.title is not None]
     assert [title for title in shown if title in ("IN ROWS", "IN S3", "bar")] == titles

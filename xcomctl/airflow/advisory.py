@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from xcomctl.airflow.connections import Connections
-from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.errors import LockedError, RefusedError, SourceError
 
 _LOST_HINT = "xcomctl log shows what was done; run the same command again to finish"
@@ -54,14 +54,14 @@ def _postgresql(connections: Connections, name: str) -> Iterator[Callable[[], bo
     # does, leaves us this one for as long as it lasts. It reads nothing, so that it holds back no vacuum.
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     with connections.writing() as connection:
-        with told_as_source_error(connections.address):
+        with translate_database_errors(connections.address):
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             taken = _first(connection, "SELECT pg_try_advisory_xact_lock(:key)", key=key)
         if not taken:
             raise _refused(connections, name)
 
         def is_held() -> bool:
-            with told_as_source_error(connections.address):
+            with translate_database_errors(connections.address):
                 found = _first(
                     connection,
                     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
@@ -78,7 +78,7 @@ def _mysql(connections: Connections, name: str) -> Iterator[Callable[[], bool]]:
     # Names of more than 64 characters are refused.
     key = f"xcomctl-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
     with connections.observing() as connection:
-        with told_as_source_error(connections.address):
+        with translate_database_errors(connections.address):
             # We ask again before each batch only, and a batch of large objects takes its time.
             connection.exec_driver_sql("SET SESSION wait_timeout = 86400")
             taken = _first(connection, "SELECT GET_LOCK(:key, 0)", key=key)
@@ -86,7 +86,7 @@ def _mysql(connections: Connections, name: str) -> Iterator[Callable[[], bool]]:
             raise _refused(connections, name)
 
         def is_held() -> bool:
-            with told_as_source_error(connections.address):
+            with translate_database_errors(connections.address):
                 return bool(_first(connection, "SELECT IS_USED_LOCK(:key) = CONNECTION_ID()", key=key))
 
         yield is_held

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from xcomctl.airflow.interface import PRIVILEGES, Privilege, SourceCondition, SourceRights, SourceUpkeep
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
-from xcomctl.airflow.schema import Shape
+from xcomctl.airflow.schema import TableShape
 from xcomctl.airflow.snapshot import REPLICA, clock_of
 from xcomctl.airflow.url import DatabaseAddress, EngineName
 
@@ -59,7 +59,7 @@ def upkeep_of(connection: Connection, queries: Queries) -> SourceUpkeep:
     )
 
 
-def _without_dag_index(connection: Connection, shape: Shape) -> Iterator[str]:
+def _without_dag_index(connection: Connection, shape: TableShape) -> Iterator[str]:
     """The live tables that have a `dag_id` of their own with which no index begins."""
     inspector = sa.inspect(connection)
     for table in shape.live:
@@ -93,7 +93,7 @@ def rights_of(connection: Connection, queries: Queries, address: DatabaseAddress
     return _lacking_in_file(Path(str(address.url.database)), wanted)
 
 
-def _wanted(shape: Shape) -> dict[str, tuple[Privilege, ...]]:
+def _wanted(shape: TableShape) -> dict[str, tuple[Privilege, ...]]:
     """What all commands together need, by table."""
     read = ("dag_run", "task_instance", *(name for name in ("dag",) if name in shape.columns))
     if "xcom_v1" in shape.live:

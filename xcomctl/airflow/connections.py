@@ -14,7 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from xcomctl.airflow.failures import missing_driver, told_around_callers, told_as_source_error
+from xcomctl.airflow.failures import (
+    missing_driver,
+    translate_database_errors,
+    translate_errors_around_callers,
+)
 from xcomctl.airflow.url import DatabaseAddress
 from xcomctl.errors import SourceError
 
@@ -39,7 +43,7 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One read-only transaction that sees one state of the database, from its first statement on."""
-        with told_around_callers(self.address), self._connect(writable=False) as connection:
+        with translate_errors_around_callers(self.address), self._connect(writable=False) as connection:
             if self.address.engine == "postgresql":
                 options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
                 connection = connection.execution_options(**options)
@@ -64,7 +68,7 @@ class Connections:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction that is committed at the end of the block, and rolled back if the block raises."""
-        with told_around_callers(self.address), self._connect(writable=True) as connection:
+        with translate_errors_around_callers(self.address), self._connect(writable=True) as connection:
             if self.address.engine == "postgresql":
                 connection = connection.execution_options(isolation_level="READ COMMITTED")
                 with connection.begin():
@@ -85,7 +89,7 @@ class Connections:
     @contextmanager
     def observing(self) -> Iterator[Connection]:
         """A connection outside of any transaction, to ask a server about itself."""
-        with told_around_callers(self.address), self._connect(writable=False) as connection:
+        with translate_errors_around_callers(self.address), self._connect(writable=False) as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
@@ -96,7 +100,7 @@ class Connections:
 
     def _connect(self, *, writable: bool) -> Connection:
         engine = self._engine(writable=writable)
-        with told_as_source_error(self.address):
+        with translate_database_errors(self.address):
             return engine.connect()
 
     def _engine(self, *, writable: bool) -> Engine:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from xcomctl.airflow.binary_tuples import WIDTHS, BinaryTuples, Kind
 from xcomctl.airflow.copying import copied
-from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.airflow.interface import row_schema
 from xcomctl.airflow.queries import FIELDS, TableQuery
 from xcomctl.airflow.url import DatabaseAddress
@@ -60,7 +60,7 @@ class CopiedRows:
             return None
         fields = [field for field in FIELDS if field != "table_index" and not table.is_null(field)]
         nothing = table.select("postgresql", "1 = 0", fields)
-        with told_as_source_error(address):
+        with translate_database_errors(address):
             result = connection.execute(sa.text(nothing))
             cursor: Any = result.cursor
             types = [int(column[1]) for column in cursor.description]
@@ -119,7 +119,7 @@ class CopiedRows:
         try:
             return texts.cast(pa.string())
         except pa.ArrowInvalid:
-            with told_as_source_error(self.address):
+            with translate_database_errors(self.address):
                 raise UnicodeError from None
             raise
 

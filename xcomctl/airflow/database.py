@@ -14,7 +14,7 @@ from xcomctl.airflow.condition import condition_of, rights_of, upkeep_of
 from xcomctl.airflow.connections import Connections
 from xcomctl.airflow.deletion import Deletion
 from xcomctl.airflow.directory import known_dag_ids, names_in_run, run_ids_with_xcoms
-from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.airflow.first_page import FirstPage
 from xcomctl.airflow.identity import identity_of
 from xcomctl.airflow.insertion import Insertion
@@ -37,7 +37,7 @@ from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import to_row
 from xcomctl.airflow.row_records import targeted_records
 from xcomctl.airflow.schema import read_shape
-from xcomctl.airflow.selection import Filter
+from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.snapshot import DatabaseSnapshot, oldest_transaction
 from xcomctl.airflow.streaming import streamed
 from xcomctl.airflow.url import parse_url
@@ -76,12 +76,12 @@ class DatabaseSource:
         limit: int | None = None,
     ) -> Iterator[Row]:
         """Rows of the live tables that match, streamed in a total order; see `metadata.interface.Source.rows`."""
-        rows_filter = Filter.of(selection, self._address.engine)
+        rows_filter = SelectionFilter.of(selection, self._address.engine)
         with self._reading() as (connection, queries):
             tables = [queries.live(name) for name in queries.shape.live]
             if limit is not None:
                 page = FirstPage(queries, selection, sort, descending, limit)
-                with told_as_source_error(self._address):
+                with translate_database_errors(self._address):
                     first = page.records(connection) if page.pays_off(connection) else None
                 if first is not None:
                     yield from (to_row(record, tables[record[0]]) for record in first)
@@ -99,12 +99,12 @@ class DatabaseSource:
 
     def run_ids(self, dag_id: str, *, limit: int = 20) -> list[str]:
         """Runs of one DAG that have XComs, newest first."""
-        with self._reading() as (connection, queries), told_as_source_error(self._address):
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
             return run_ids_with_xcoms(connection, queries, dag_id, limit)
 
     def names_in_run(self, dag_id: str, run_id: str, *, limit: int = 1000) -> list[tuple[str, int, str]]:
         """Task, map index and key of the XComs of one run, without their values."""
-        with self._reading() as (connection, queries), told_as_source_error(self._address):
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
             return names_in_run(connection, queries, dag_id, run_id, limit)
 
     def row_by_short_id(self, short_id: str) -> Row | None:
@@ -137,7 +137,7 @@ class DatabaseSource:
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of."""
-        with self._reading() as (connection, queries), told_as_source_error(self._address):
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
             return known_dag_ids(connection, queries)
 
     @contextmanager
@@ -145,7 +145,7 @@ class DatabaseSource:
         """One consistent, read-only view. The tables are looked up anew in it: archives come and go."""
         oldest = oldest_transaction(self._connections)
         with self._connections.reading() as connection:
-            with told_as_source_error(self._address):
+            with translate_database_errors(self._address):
                 queries = self._look_up(connection)
                 snapshot = DatabaseSnapshot(connection, queries, self._address, oldest)
             yield snapshot
@@ -157,14 +157,14 @@ class DatabaseSource:
         """
         if not targets:
             return []
-        with self._connections.writing() as connection, told_as_source_error(self._address):
+        with self._connections.writing() as connection, translate_database_errors(self._address):
             return Deletion(connection, self._look_up(connection)).run(targets, active_runs=active_runs)
 
     def records(self, targets: Sequence[RowTarget]) -> list[RowRecord | None]:
         """The rows with all their columns; see `metadata.interface.Source.records`."""
         if not targets:
             return []
-        with self._connections.reading() as connection, told_as_source_error(self._address):
+        with self._connections.reading() as connection, translate_database_errors(self._address):
             return targeted_records(connection, self._look_up(connection), targets)
 
     def insert_records(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
@@ -174,40 +174,40 @@ class DatabaseSource:
         """
         if not records:
             return []
-        with self._connections.writing() as connection, told_as_source_error(self._address):
+        with self._connections.writing() as connection, translate_database_errors(self._address):
             return Insertion(connection, self._look_up(connection)).run(records)
 
     def insertable(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
         """What `insert_records` would say of these, without a change."""
         if not records:
             return []
-        with self._connections.reading() as connection, told_as_source_error(self._address):
+        with self._connections.reading() as connection, translate_database_errors(self._address):
             return Insertion(connection, self._look_up(connection)).run(records, really=False)
 
     def weights(self) -> list[TableWeight]:
         """What the XCom tables weigh on disk. The tables are looked up anew: archives come and go."""
-        with self._connections.reading() as connection, told_as_source_error(self._address):
+        with self._connections.reading() as connection, translate_database_errors(self._address):
             return weights_of(connection, self._look_up(connection))
 
     def condition(self) -> SourceCondition:
         """What the server tells of itself, whatever is in it."""
         oldest = oldest_transaction(self._connections)
-        with self._connections.reading() as connection, told_as_source_error(self._address):
+        with self._connections.reading() as connection, translate_database_errors(self._address):
             return condition_of(connection, self._address, oldest)
 
     def rights(self) -> SourceRights:
         """What the user may not do, told without doing it."""
-        with self._reading() as (connection, queries), told_as_source_error(self._address):
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
             return rights_of(connection, queries, self._address)
 
     def upkeep(self) -> SourceUpkeep:
         """How the database is kept."""
-        with self._reading() as (connection, queries), told_as_source_error(self._address):
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
             return upkeep_of(connection, queries)
 
     def identity(self) -> str:
         """16 hex digits that stay with this database and that no other one has."""
-        with self._reading() as (connection, queries), told_as_source_error(self._address):
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
             return identity_of(connection, self._address, queries.shape.schema)
 
     def advisory_lock(self, name: str) -> AbstractContextManager[Callable[[], None]]:
@@ -222,7 +222,7 @@ class DatabaseSource:
     def _reading(self) -> Iterator[tuple[Connection, Queries]]:
         with self._connections.reading() as connection:
             if self._known is None:
-                with told_as_source_error(self._address):
+                with translate_database_errors(self._address):
                     self._known = self._look_up(connection)
             yield connection, self._known
 

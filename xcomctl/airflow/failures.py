@@ -80,7 +80,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 
 
 @contextmanager
-def told_as_source_error(address: DatabaseAddress) -> Iterator[None]:
+def translate_database_errors(address: DatabaseAddress) -> Iterator[None]:
     """Run a block of our own that asks the database; whatever its driver raises becomes a SourceError."""
     try:
         yield
@@ -90,7 +90,7 @@ def told_as_source_error(address: DatabaseAddress) -> Iterator[None]:
 
 
 @contextmanager
-def told_around_callers(address: DatabaseAddress) -> Iterator[None]:
+def translate_errors_around_callers(address: DatabaseAddress) -> Iterator[None]:
     """The same around a block of the caller, whose own errors are left alone."""
     try:
         yield

@@ -21,7 +21,7 @@ from xcomctl.airflow.interface import Selection, SortField
 from xcomctl.airflow.listing_query import listing_query
 from xcomctl.airflow.queries import FIELDS, Queries
 from xcomctl.airflow.records import Record, micros_of
-from xcomctl.airflow.selection import Filter
+from xcomctl.airflow.selection import SelectionFilter
 
 DEAR = 50_000.0
 """What PostgreSQL may think a list costs before its runs are asked for: about half a second of work."""
@@ -75,7 +75,7 @@ class FirstPage:
         others = [one.name for one in fields(Selection) if one.name not in (*_OF_RUNS, "all_attempts")]
         return (
             self.queries.engine == "postgresql"
-            and Filter.of(self.selection, "postgresql").exact
+            and SelectionFilter.of(self.selection, "postgresql").exact
             and order is not None
             and order[1] == self.descending
             and all(getattr(self.selection, name) is None for name in others)
@@ -115,7 +115,7 @@ class FirstPage:
     def _listing(self, run_numbers: list[int] | None) -> tuple[str, dict[str, Any]]:
         return listing_query(
             self.queries,
-            Filter.of(self.selection, "postgresql"),
+            SelectionFilter.of(self.selection, "postgresql"),
             sort=self.sort,
             descending=self.descending,
             limit=self.limit,

@@ -10,7 +10,7 @@ from typing import Any
 
 from xcomctl.airflow.interface import SortField
 from xcomctl.airflow.queries import FIELDS, Queries, aliased, readable
-from xcomctl.airflow.selection import Filter
+from xcomctl.airflow.selection import SelectionFilter
 
 # After the field that is asked for; together they tell any two rows apart.
 _TIE_BREAKERS = ("dag_run_id", "task_id", "map_index", "key", "table_index", "row_id")
@@ -18,7 +18,7 @@ _TIE_BREAKERS = ("dag_run_id", "task_id", "map_index", "key", "table_index", "ro
 
 def listing_query(
     queries: Queries,
-    rows_filter: Filter,
+    rows_filter: SelectionFilter,
     *,
     sort: SortField,
     descending: bool,

@@ -26,7 +26,7 @@ _LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class XComName:
     """One reading of `dag/run/task[3]:key`."""
 
     dag_id: str
@@ -52,7 +52,7 @@ def short_id_in(ref: str) -> str | None:
     return ref.lower() if _SHORT_ID.fullmatch(ref) else None
 
 
-def readings(ref: str) -> Iterator[Name]:
+def readings(ref: str) -> Iterator[XComName]:
     """Every way to read `ref`, the likeliest first: a DAG id has no `/`, a run id may have one, a key may hold anything."""
     dag_id, _, rest = ref.partition("/")
     if not _DAG.fullmatch(dag_id):
@@ -62,7 +62,7 @@ def readings(ref: str) -> Iterator[Name]:
         match = _TASK.fullmatch(rest, place + 1)
         if match is not None:
             index = int(match["index"]) if match["index"] else -1
-            yield Name(dag_id, rest[:place], match["task"], index, match["key"] or DEFAULT_KEY)
+            yield XComName(dag_id, rest[:place], match["task"], index, match["key"] or DEFAULT_KEY)
         place = rest.find("/", place + 1)
 
 
@@ -88,18 +88,18 @@ def row_named(ref: str, source: Source) -> Row:
 def same_in_run(row: Row, run_id: str, source: Source) -> Row | None:
     """The XCom of the same task, index and key in another run of the row's DAG, of the current attempt."""
     index = -1 if row.map_index is None else row.map_index
-    name = Name(str(row.dag_id), run_id, str(row.task_id), index, row.key)
+    name = XComName(str(row.dag_id), run_id, str(row.task_id), index, row.key)
     return next(_rows(name, source), None)
 
 
-def _with_run(name: Name, source: Source) -> Name:
+def _with_run(name: XComName, source: Source) -> XComName:
     if name.run_id != LATEST:
         return name
     newest = next(iter(source.run_ids(name.dag_id, limit=1)), LATEST)
-    return Name(name.dag_id, newest, name.task_id, name.map_index, name.key)
+    return XComName(name.dag_id, newest, name.task_id, name.map_index, name.key)
 
 
-def _rows(name: Name, source: Source, *, all_attempts: bool = False) -> Iterator[Row]:
+def _rows(name: XComName, source: Source, *, all_attempts: bool = False) -> Iterator[Row]:
     selection = Selection(
         dag=name.dag_id,
         run=_exact(name.run_id),
@@ -116,7 +116,7 @@ def _exact(text: str) -> str | None:
     return None if _GLOB.search(text) else text
 
 
-def _unknown(name: Name, source: Source) -> NotFoundError:
+def _unknown(name: XComName, source: Source) -> NotFoundError:
     """Why there is no such row, as far down its name as things exist, and what is near."""
     dags = source.dag_ids()
     if name.dag_id not in dags:

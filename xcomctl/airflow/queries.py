@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xcomctl.airflow.schema import Columns, Shape
+from xcomctl.airflow.schema import Columns, TableShape
 from xcomctl.airflow.url import EngineName
 
 FIELDS = (
@@ -71,7 +71,7 @@ class TableQuery:
 class Queries:
     """Builds the queries for one shape on one engine. With `stored_times` they give times as the columns hold them."""
 
-    def __init__(self, shape: Shape, engine: EngineName, *, stored_times: bool = False) -> None:
+    def __init__(self, shape: TableShape, engine: EngineName, *, stored_times: bool = False) -> None:
         self.shape = shape
         self.engine = engine
         self._stored_times = stored_times

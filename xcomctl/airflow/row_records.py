@@ -15,7 +15,7 @@ from xcomctl.airflow.interface import RowRecord, RowTarget
 from xcomctl.airflow.queries import FIELDS, Queries, aliased, quote, readable
 from xcomctl.airflow.records import Record, to_row
 from xcomctl.airflow.row_keys import Key, expanding, in_parts, key_condition, key_of
-from xcomctl.airflow.selection import Filter
+from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.stored_values import is_time, to_stored
 from xcomctl.airflow.streaming import streamed
 from xcomctl.airflow.url import DatabaseAddress
@@ -78,7 +78,7 @@ class TableRecords:
 
 
 def selected_records(
-    connection: Connection, queries: Queries, address: DatabaseAddress, rows_filter: Filter
+    connection: Connection, queries: Queries, address: DatabaseAddress, rows_filter: SelectionFilter
 ) -> Iterator[RowRecord]:
     """Every record of the live tables that the filter matches. Raises SourceError if they do not come whole."""
     for name in queries.shape.live:

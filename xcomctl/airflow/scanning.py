@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from xcomctl.airflow.copied_rows import CopiedRows
 from xcomctl.airflow.dag_scope import DagScope
-from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.airflow.queries import Queries, TableQuery
 from xcomctl.airflow.records import to_batches
 from xcomctl.airflow.streaming import streamed
@@ -35,7 +35,7 @@ def scan(
     condition, parameters = scope.condition(table)
     # Without the tables that are looked up beside it, unless the condition is about them.
     count = table.count(condition) if condition else f"SELECT count(*) FROM {queries.table(name)}"
-    with told_as_source_error(address):
+    with translate_database_errors(address):
         counted = connection.execute(sa.text(count), parameters).scalar()
     given = 0
     for batch in _batches(connection, queries, address, name, condition, parameters):

@@ -33,7 +33,7 @@ _TOO_NEW = "this release of xcomctl does not know this Airflow: `pip install -U 
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TableShape:
     """The tables that a database has, as far as they matter here."""
 
     name: ShapeName
@@ -44,7 +44,7 @@ class Shape:
     columns: Mapping[str, Columns]
 
 
-def read_shape(connection: Connection, address: DatabaseAddress, schema: str | None) -> Shape:
+def read_shape(connection: Connection, address: DatabaseAddress, schema: str | None) -> TableShape:
     """Find the XCom tables and check that they can be read. Raises SourceError where the shape is not known."""
     if address.engine == "postgresql":
         schema = schema or _postgresql_schema(connection)
@@ -60,7 +60,7 @@ def read_shape(connection: Connection, address: DatabaseAddress, schema: str | N
     return _recognise(columns, schema, address.label)
 
 
-def _recognise(columns: Mapping[str, Columns], schema: str | None, label: str) -> Shape:
+def _recognise(columns: Mapping[str, Columns], schema: str | None, label: str) -> TableShape:
     live = tuple(name for name in _LIVE_TABLES if name in columns)
     if not live:
         found = ", ".join(sorted(columns)[:6]) if columns else "no tables at all"
@@ -87,7 +87,7 @@ def _recognise(columns: Mapping[str, Columns], schema: str | None, label: str) -
         owner = ("dag_id", "task_id", "run_id", "map_index", "task_instance_id")
         _require(columns, "legacy_task_data_owner", owner, label)
     archives = sorted(name for name in columns if _ARCHIVE.fullmatch(name) and "value" in columns[name])
-    return Shape(_name(columns, live, label), schema, live, tuple(archives), columns)
+    return TableShape(_name(columns, live, label), schema, live, tuple(archives), columns)
 
 
 def _require(columns: Mapping[str, Columns], table: str, expected: tuple[str, ...], label: str) -> None:

@@ -1,4 +1,4 @@
-"""A selection as SQL. The SQL may let too much through, never too little; `Filter.matches` is exact."""
+"""A selection as SQL. The SQL may let too much through, never too little; `SelectionFilter.matches` is exact."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WILDCARDS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class SelectionFilter:
     """A selection that is ready to be asked for, and to be checked."""
 
     selection: Selection
@@ -27,7 +27,7 @@ class Filter:
     patterns: Mapping[str, re.Pattern[str]]
 
     @classmethod
-    def of(cls, selection: Selection, engine: EngineName) -> Filter:
+    def of(cls, selection: Selection, engine: EngineName) -> SelectionFilter:
         """Compile the globs of a selection."""
         globs = {field: getattr(selection, option) for option, field in _GLOBS.items()}
         patterns = {

@@ -15,13 +15,13 @@ from sqlalchemy.engine import Connection
 from xcomctl.airflow.connections import Connections
 from xcomctl.airflow.dag_scope import DagScope
 from xcomctl.airflow.directory import known_dag_ids
-from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.airflow.interface import RowRecord, Selection
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
 from xcomctl.airflow.row_records import selected_records
 from xcomctl.airflow.scanning import scan
-from xcomctl.airflow.selection import Filter
+from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.url import DatabaseAddress, EngineName
 from xcomctl.errors import SourceError
 
@@ -90,18 +90,18 @@ class DatabaseSnapshot:
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of."""
-        with told_as_source_error(self._address):
+        with translate_database_errors(self._address):
             return known_dag_ids(self._connection, self._queries)
 
     def newest_run(self) -> int | None:
         """The highest number that any DAG run has; None if there is no run."""
-        with told_as_source_error(self._address):
+        with translate_database_errors(self._address):
             newest = _scalar(self._connection, f"SELECT max(id) FROM {self._queries.table('dag_run')}")
         return None if newest is None else int(newest)
 
     def records(self, selection: Selection) -> Iterator[RowRecord]:
         """Every row of the live tables that is meant, with all columns; see `metadata.interface.Snapshot.records`."""
-        chosen = Filter.of(selection, self._queries.engine)
+        chosen = SelectionFilter.of(selection, self._queries.engine)
         return selected_records(self._connection, self._queries, self._address, chosen)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, CursorResult
 
-from xcomctl.airflow.failures import told_as_source_error
+from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.airflow.records import Record
 from xcomctl.airflow.url import DatabaseAddress
 from xcomctl.errors import SourceError
@@ -23,7 +23,7 @@ def streamed(
     connection: Connection, statement: str, parameters: dict[str, Any], address: DatabaseAddress
 ) -> Iterator[Iterator[Record]]:
     """Records of a query as the server hands them over, never all at once in memory. Raises SourceError."""
-    with told_as_source_error(address):
+    with translate_database_errors(address):
         result = connection.execute(sa.text(statement).execution_options(stream_results=True), parameters)
     with closing(result):
         yield _records(result, address)
@@ -33,7 +33,7 @@ def _records(result: CursorResult[Any], address: DatabaseAddress) -> Iterator[Re
     cursor: Any = result.cursor
     while True:
         try:
-            with told_as_source_error(address):
+            with translate_database_errors(address):
                 records = result.fetchmany(_FETCH_ROWS)
         except SourceError:
             # PyMySQL reads the rest of an answer when it lets go of it, also from a connection that is lost; the

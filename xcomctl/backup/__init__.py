@@ -1,14 +1,14 @@
 """Backups: rows and the objects that they reference, outside of Airflow (`docs/backup.md`)."""
 
 from xcomctl.backup.create import BackupResult, back_up
-from xcomctl.backup.manifest import Manifest, backup_ids, read_manifest, split_place
-from xcomctl.backup.verify import Finding, Verification, verify
+from xcomctl.backup.manifest import BackupManifest, backup_ids, read_manifest, split_place
+from xcomctl.backup.verify import BackupFinding, BackupVerification, verify
 
 __all__ = [
+    "BackupFinding",
+    "BackupManifest",
     "BackupResult",
-    "Finding",
-    "Manifest",
-    "Verification",
+    "BackupVerification",
     "back_up",
     "backup_ids",
     "read_manifest",

@@ -14,15 +14,22 @@ from typing import Any
 
 from xcomctl import __version__
 from xcomctl.airflow.interface import RowRecord, RowTarget, Selection, Source
-from xcomctl.backup.ledger import Entry, Ledger, Need
-from xcomctl.backup.manifest import Manifest, backup_ids, new_id, payload_name, read_manifest, write_manifest
+from xcomctl.backup.ledger import Ledger, LedgerEntry, Need
+from xcomctl.backup.manifest import (
+    BackupManifest,
+    backup_ids,
+    new_id,
+    payload_name,
+    read_manifest,
+    write_manifest,
+)
 from xcomctl.backup.parts import PartWriter, required_lines
 from xcomctl.backup.spool import spooled
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import NotFoundError, RefusedError, StoreError, XcomctlError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import TransferStore
 
 _THREADS = 8
@@ -37,7 +44,7 @@ _LOOK_BACK = 20
 class BackupResult:
     """A finished backup. `failures` tell of the first few objects that are not in it although they exist."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     failures: tuple[str, ...]
     missing: tuple[str, ...]
     """The first few objects that rows reference and that do not exist any more."""
@@ -52,32 +59,35 @@ def back_up(
     source: Source,
     store: TransferStore,
     dialects: Dialects,
-    shelf: Shelf,
+    backup_target: BackupTarget,
     what: Selection | Sequence[RowTarget],
     *,
     roots: Sequence[Root],
     now: datetime,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> BackupResult:
-    """Copy rows, and the objects that they reference, to a shelf. `what` are the rows, every attempt of a task.
+    """Copy rows, and the objects that they reference, to a backup target. `what` are the rows, every attempt of a task.
 
     Rows that are given as targets and are not as judged any more are left out. Raises SourceError, and StoreError where
-    the shelf or all of the store fails: then there is no manifest, and so no backup.
+    the target or all of the store fails: then there is no manifest, and so no backup.
     """
     info, identity = source.info(), source.identity()
     selection = _document(what)
     backup_id = new_id(now)
     with Ledger() as ledger:
-        with PartWriter(shelf, backup_id, "rows") as rows, _records(source, what, now) as (records, at):
+        with (
+            PartWriter(backup_target, backup_id, "rows") as rows,
+            _records(source, what, now) as (records, at),
+        ):
             for line, record in enumerate(records):
                 needs = list(_needs(record, dialects, roots))
                 ledger.need(line, needs)
                 uris = list(dict.fromkeys(uri for need in needs for uri in need.uris))
                 rows.add({"row": record.document(), "objects": uris})
                 report("rows", 1)
-        _recall(ledger, shelf, selection)
-        counts, failures = _copy(ledger, store, shelf, report)
-        with PartWriter(shelf, backup_id, "objects") as objects:
+        _recall(ledger, backup_target, selection)
+        counts, failures = _copy(ledger, store, backup_target, report)
+        with PartWriter(backup_target, backup_id, "objects") as objects:
             for entry in ledger.entries():
                 objects.add(entry)
                 counts[f"objects_{entry['state']}"] += 1
@@ -85,7 +95,7 @@ def back_up(
         for uri in ledger.other_content():
             counts["objects_failed"] += 1
             failures.append(f"{uri}: its content is not what its reference says")
-        manifest = Manifest(
+        manifest = BackupManifest(
             id=backup_id,
             created_at=now,
             snapshot_at=at,
@@ -105,7 +115,7 @@ def back_up(
             },
             parts=(*rows.parts, *objects.parts),
         )
-        write_manifest(shelf, manifest)
+        write_manifest(backup_target, manifest)
         missing = ledger.uris_in("missing", _EXAMPLES)
     return BackupResult(manifest, tuple(failures[:_EXAMPLES]), tuple(missing))
 
@@ -171,12 +181,12 @@ def _can_exist(address: ObjectAddress) -> bool:
         return False
 
 
-def _recall(ledger: Ledger, shelf: Shelf, selection: dict[str, Any]) -> None:
+def _recall(ledger: Ledger, backup_target: BackupTarget, selection: dict[str, Any]) -> None:
     """Note what the newest backup of the same selection, else the newest of all, says of the objects in it."""
-    chosen: Manifest | None = None
-    for backup_id in backup_ids(shelf)[:_LOOK_BACK]:
+    chosen: BackupManifest | None = None
+    for backup_id in backup_ids(backup_target)[:_LOOK_BACK]:
         try:
-            manifest = read_manifest(shelf, backup_id)
+            manifest = read_manifest(backup_target, backup_id)
         except RefusedError:
             # A damaged one spares no work; `backup verify` speaks of it.
             continue
@@ -189,20 +199,20 @@ def _recall(ledger: Ledger, shelf: Shelf, selection: dict[str, Any]) -> None:
             break
     for part in chosen.parts_of("objects") if chosen else ():
         try:
-            ledger.know(required_lines(shelf, part))
+            ledger.know(required_lines(backup_target, part))
         except RefusedError:
             continue
 
 
 def _copy(
-    ledger: Ledger, store: TransferStore, shelf: Shelf, report: Report
+    ledger: Ledger, store: TransferStore, backup_target: BackupTarget, report: Progress
 ) -> tuple[Counter[str], list[str]]:
     counts: Counter[str] = Counter()
     failures: list[str] = []
     reached = False
     with ThreadPoolExecutor(_THREADS) as threads:
         for batch in ledger.pending():
-            copy = partial(_copy_one, store=store, shelf=shelf, claims=_Claims())
+            copy = partial(_copy_one, store=store, backup_target=backup_target, claims=_Claims())
             done = list(threads.map(copy, batch))
             entries = [copied.entry for copied in done]
             failed = [entry for entry in entries if entry.state == "failed"]
@@ -225,7 +235,7 @@ def _copy(
 
 @dataclass(frozen=True, slots=True)
 class _Copied:
-    entry: Entry
+    entry: LedgerEntry
     unchanged: bool = False
     written: bool = False
 
@@ -247,27 +257,31 @@ class _Claims:
 
 
 def _copy_one(
-    item: tuple[str, Entry | None], *, store: TransferStore, shelf: Shelf, claims: _Claims
+    item: tuple[str, LedgerEntry | None],
+    *,
+    store: TransferStore,
+    backup_target: BackupTarget,
+    claims: _Claims,
 ) -> _Copied:
-    """Put one object on the shelf. What the store says is in the outcome, what the shelf says is raised."""
+    """Put one object in the target. What the store says is in the outcome, what the target says is raised."""
     uri, known = item
     address = ObjectAddress.parse(uri)
-    recalled = known if known is not None and _is_there(shelf, known) else None
+    recalled = known if known is not None and _is_there(backup_target, known) else None
     with ExitStack() as opened:
         try:
             if recalled is not None:
                 found = store.stat(address)
                 if found is None:
-                    return _Copied(Entry(uri, "missing"))
+                    return _Copied(LedgerEntry(uri, "missing"))
                 if (found.etag, found.size) == (recalled.etag, recalled.size):
                     return _Copied(recalled, unchanged=True)
             with store.download(address) as download:
                 payload = opened.enter_context(spooled(download.chunks))
         except NotFoundError:
-            return _Copied(Entry(uri, "missing"))
+            return _Copied(LedgerEntry(uri, "missing"))
         except XcomctlError as error:
-            return _Copied(Entry(uri, "failed", cause=str(error)))
-        entry = Entry(
+            return _Copied(LedgerEntry(uri, "failed", cause=str(error)))
+        entry = LedgerEntry(
             uri,
             "stored",
             payload.sha256,
@@ -276,11 +290,11 @@ def _copy_one(
             download.info.last_modified.isoformat(),
             download.description,
         )
-        if not claims.claim(payload.sha256) or _is_there(shelf, entry):
+        if not claims.claim(payload.sha256) or _is_there(backup_target, entry):
             return _Copied(entry)
-        shelf.write(payload_name(payload.sha256), payload.file, payload.size)
+        backup_target.write(payload_name(payload.sha256), payload.file, payload.size)
         return _Copied(entry, written=True)
 
 
-def _is_there(shelf: Shelf, entry: Entry) -> bool:
-    return shelf.size_of(payload_name(str(entry.sha256))) == entry.size
+def _is_there(backup_target: BackupTarget, entry: LedgerEntry) -> bool:
+    return backup_target.size_of(payload_name(str(entry.sha256))) == entry.size

@@ -16,8 +16,8 @@ _CHUNK = 1 << 20
 _UNFINISHED = ".unfinished-"
 
 
-class FolderShelf:
-    """A folder (`stores.shelf.Shelf`); it is made when something is written."""
+class FolderTarget:
+    """A folder (`stores.backup_target.BackupTarget`); it is made when something is written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -27,7 +27,7 @@ EntryState = Literal["stored", "missing", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One object of a backup: stored under its checksum, missing in the store, or failed with a cause."""
 
     uri: str
@@ -56,7 +56,7 @@ class Entry:
         }
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> Entry:
+    def of(cls, document: dict[str, Any]) -> LedgerEntry:
         """The entry that `document` made. Raises KeyError for what is none."""
         if document["state"] != "stored":
             return cls(document["uri"], document["state"], cause=document.get("cause"))
@@ -116,7 +116,7 @@ class Ledger:
             ((entry["uri"], json.dumps(entry)) for entry in entries if entry["state"] == "stored"),
         )
 
-    def pending(self) -> Iterator[list[tuple[str, Entry | None]]]:
+    def pending(self) -> Iterator[list[tuple[str, LedgerEntry | None]]]:
         """Objects that are still to be copied, some at a time, each with what an earlier backup knew of it."""
         last = ""
         while True:
@@ -128,9 +128,11 @@ class Ledger:
             if not found:
                 return
             last = found[-1][0]
-            yield [(uri, None if known is None else Entry.of(json.loads(known))) for uri, known in found]
+            yield [
+                (uri, None if known is None else LedgerEntry.of(json.loads(known))) for uri, known in found
+            ]
 
-    def record(self, entries: Iterable[Entry]) -> None:
+    def record(self, entries: Iterable[LedgerEntry]) -> None:
         """Note what became of objects."""
         self._sql.executemany(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
@@ -146,10 +148,10 @@ class Ledger:
         for (document,) in found:
             yield json.loads(document)
 
-    def entry(self, uri: str) -> Entry | None:
+    def entry(self, uri: str) -> LedgerEntry | None:
         """What became of one object."""
         found = self._sql.execute("SELECT document FROM objects WHERE uri = ?", (uri,)).fetchone()
-        return None if found is None else Entry.of(json.loads(found[0]))
+        return None if found is None else LedgerEntry.of(json.loads(found[0]))
 
     def settle(self, uri: str, result: str) -> None:
         """Note what became of an object that was to come back."""

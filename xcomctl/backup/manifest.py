@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import NotFoundError, RefusedError
 
 SCHEMA = "xcomctl.backup/1"
@@ -26,7 +26,7 @@ PartKind = Literal["rows", "objects"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ManifestPart:
     """One file of a backup: gzip of NDJSON. `size` and `sha256` are of the file, `count` is its lines."""
 
     name: str
@@ -37,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class BackupManifest:
     """A backup. `counts` are those of `docs/backup.md`; `selection` is what was asked for, as JSON types."""
 
     id: str
@@ -48,9 +48,9 @@ class Manifest:
     roots: tuple[str, ...]
     selection: Mapping[str, Any]
     counts: Mapping[str, int]
-    parts: tuple[Part, ...]
+    parts: tuple[ManifestPart, ...]
 
-    def parts_of(self, kind: PartKind) -> list[Part]:
+    def parts_of(self, kind: PartKind) -> list[ManifestPart]:
         """The parts of one kind, in order."""
         return [part for part in self.parts if part.kind == kind]
 
@@ -73,7 +73,7 @@ def new_id(now: datetime) -> str:
 
 
 def payload_name(sha256: str) -> str:
-    """Where a payload lies: under its own checksum, once for all backups of a shelf."""
+    """Where a payload lies: under its own checksum, once for all backups of a target."""
     return f"objects/{sha256[:2]}/{sha256}"
 
 
@@ -82,16 +82,16 @@ def part_name(backup_id: str, kind: PartKind, number: int) -> str:
     return f"{BACKUPS}/{backup_id}/{kind}-{number:05}.ndjson.gz"
 
 
-def write_manifest(shelf: Shelf, manifest: Manifest) -> None:
+def write_manifest(backup_target: BackupTarget, manifest: BackupManifest) -> None:
     """Make the backup one, after all that it names is there. Raises StoreError."""
     body = (json.dumps(manifest.document(), indent=2, ensure_ascii=False) + "\n").encode()
-    shelf.write(f"{BACKUPS}/{manifest.id}/{_MANIFEST}", io.BytesIO(body), len(body))
+    backup_target.write(f"{BACKUPS}/{manifest.id}/{_MANIFEST}", io.BytesIO(body), len(body))
 
 
-def backup_ids(shelf: Shelf) -> list[str]:
+def backup_ids(backup_target: BackupTarget) -> list[str]:
     """Ids of all backups that were finished, newest first. Raises StoreError."""
     found = []
-    for name in shelf.names(BACKUPS):
+    for name in backup_target.names(BACKUPS):
         _, _, rest = name.partition("/")
         backup_id, _, file = rest.partition("/")
         if file == _MANIFEST and _ID.fullmatch(backup_id):
@@ -99,16 +99,16 @@ def backup_ids(shelf: Shelf) -> list[str]:
     return sorted(found, reverse=True)
 
 
-def read_manifest(shelf: Shelf, backup_id: str | None = None) -> Manifest:
+def read_manifest(backup_target: BackupTarget, backup_id: str | None = None) -> BackupManifest:
     """The manifest of a backup, the newest one unless named.
 
     Raises NotFoundError where there is none, RefusedError where it is damaged or of another release, StoreError.
     """
     if backup_id is None:
-        known = backup_ids(shelf)
+        known = backup_ids(backup_target)
         if not known:
             raise NotFoundError(
-                f"{shelf.label} holds no finished backup",
+                f"{backup_target.label} holds no finished backup",
                 hint="one that was cut short has no manifest, and is none: run `xcomctl backup` again",
             )
         backup_id = known[0]
@@ -116,15 +116,16 @@ def read_manifest(shelf: Shelf, backup_id: str | None = None) -> Manifest:
     try:
         if not _ID.fullmatch(backup_id):
             raise NotFoundError("no such id")
-        body = b"".join(shelf.read(name))
+        body = b"".join(backup_target.read(name))
     except NotFoundError:
         raise NotFoundError(
-            f"{shelf.label} holds no finished backup {backup_id}", hint=f"xcomctl backup ls {shelf.label}"
+            f"{backup_target.label} holds no finished backup {backup_id}",
+            hint=f"xcomctl backup ls {backup_target.label}",
         ) from None
-    return _parsed(body, f"{shelf.label}@{backup_id}")
+    return _parsed(body, f"{backup_target.label}@{backup_id}")
 
 
-def _parsed(body: bytes, label: str) -> Manifest:
+def _parsed(body: bytes, label: str) -> BackupManifest:
     damaged = RefusedError(
         f"the manifest of {label} is damaged", hint="take another backup: `xcomctl backup ls` names them"
     )
@@ -142,9 +143,9 @@ def _parsed(body: bytes, label: str) -> Manifest:
     if checksum != _checksum({"schema": schema, **document}):
         raise damaged
     try:
-        parts = tuple(Part(**part) for part in document.pop("parts"))
+        parts = tuple(ManifestPart(**part) for part in document.pop("parts"))
         times = {name: datetime.fromisoformat(document.pop(name)) for name in ("created_at", "snapshot_at")}
-        return Manifest(**{**document, **times, "roots": tuple(document["roots"]), "parts": parts})
+        return BackupManifest(**{**document, **times, "roots": tuple(document["roots"]), "parts": parts})
     except (ValueError, KeyError, TypeError):
         raise damaged from None
 

@@ -11,9 +11,9 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from xcomctl.backup.manifest import Part, PartKind, part_name
+from xcomctl.backup.manifest import ManifestPart, PartKind, part_name
 from xcomctl.backup.spool import proven
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import RefusedError, UnreadableError
 
 _LINES = 100_000
@@ -25,8 +25,8 @@ _CHUNK = 1 << 20
 class PartWriter:
     """Writes lines of one kind into as many parts as they take. Use it in a `with`; `parts` is whole afterwards."""
 
-    def __init__(self, shelf: Shelf, backup_id: str, kind: PartKind) -> None:
-        self._shelf = shelf
+    def __init__(self, backup_target: BackupTarget, backup_id: str, kind: PartKind) -> None:
+        self._shelf = backup_target
         self._backup_id = backup_id
         self._kind = kind
         self._open = ExitStack()
@@ -34,7 +34,7 @@ class PartWriter:
         self._zip: gzip.GzipFile | None = None
         self._lines = 0
         self._bytes = 0
-        self.parts: list[Part] = []
+        self.parts: list[ManifestPart] = []
 
     def __enter__(self) -> PartWriter:
         return self
@@ -72,15 +72,15 @@ class PartWriter:
         self._file.seek(0)
         name = part_name(self._backup_id, self._kind, len(self.parts) + 1)
         self._shelf.write(name, self._file, size)
-        self.parts.append(Part(name, self._kind, self._lines, size, digest.hexdigest()))
+        self.parts.append(ManifestPart(name, self._kind, self._lines, size, digest.hexdigest()))
         self._open.close()
         self._file, self._zip, self._lines, self._bytes = None, None, 0, 0
 
 
-def read_part(shelf: Shelf, part: Part) -> Iterator[dict[str, Any]]:
+def read_part(backup_target: BackupTarget, part: ManifestPart) -> Iterator[dict[str, Any]]:
     """The lines of a part, once all of it is proven. Raises UnreadableError, StoreError."""
     count = 0
-    with proven(shelf, part.name, size=part.size, sha256=part.sha256) as whole:
+    with proven(backup_target, part.name, size=part.size, sha256=part.sha256) as whole:
         try:
             with gzip.GzipFile(fileobj=whole.file, mode="rb") as lines:
                 for line in lines:
@@ -92,11 +92,12 @@ def read_part(shelf: Shelf, part: Part) -> Iterator[dict[str, Any]]:
         raise UnreadableError(f"{part.name} has {count} lines instead of {part.count}")
 
 
-def required_lines(shelf: Shelf, part: Part) -> Iterator[dict[str, Any]]:
+def required_lines(backup_target: BackupTarget, part: ManifestPart) -> Iterator[dict[str, Any]]:
     """The same for whoever cannot go on without. Raises RefusedError, StoreError."""
     try:
-        yield from read_part(shelf, part)
+        yield from read_part(backup_target, part)
     except UnreadableError as error:
         raise RefusedError(
-            f"the backup is damaged: {error}", hint=f"xcomctl backup verify {shelf.label} says all that is"
+            f"the backup is damaged: {error}",
+            hint=f"xcomctl backup verify {backup_target.label} says all that is",
         ) from None

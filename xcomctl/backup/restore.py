@@ -11,15 +11,15 @@ from itertools import islice
 from typing import Any
 
 from xcomctl.airflow.interface import InsertOutcome, RowRecord, Selection, Source
-from xcomctl.backup.ledger import Entry, Ledger
-from xcomctl.backup.manifest import Manifest
+from xcomctl.backup.ledger import Ledger, LedgerEntry
+from xcomctl.backup.manifest import BackupManifest
 from xcomctl.backup.parts import required_lines
 from xcomctl.backup.relocation import moved, target_of
 from xcomctl.backup.restore_objects import PutBack, put_back
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import RefusedError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import TransferStore
 from xcomctl.state.operation import Operation
 
@@ -50,7 +50,7 @@ class RestoreResult:
         """Rows and objects that were meant to be there afterwards and are not."""
         return sum(counts[name] for counts in (self.rows, self.objects) for name in NOT_RESTORED)
 
-    def document(self, manifest: Manifest, *, dry_run: bool) -> dict[str, Any]:
+    def document(self, manifest: BackupManifest, *, dry_run: bool) -> dict[str, Any]:
         """The result as JSON types."""
         return {
             "schema": "xcomctl.restore/1",
@@ -88,12 +88,12 @@ class _Line:
     """A row of the backup on its way: as it goes into the database, with the objects that it needs."""
 
     record: RowRecord
-    entries: tuple[Entry, ...]
+    entries: tuple[LedgerEntry, ...]
 
 
 def restore(
-    shelf: Shelf,
-    manifest: Manifest,
+    backup_target: BackupTarget,
+    manifest: BackupManifest,
     source: Source,
     store: TransferStore,
     *,
@@ -101,7 +101,7 @@ def restore(
     to_root: Root | None,
     operation: Operation | None,
     result: RestoreResult,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> None:
     """Put back the rows that are meant and the objects that they need, counting in `result`.
 
@@ -111,17 +111,19 @@ def restore(
     roots = [Root.parse(uri) for uri in manifest.roots]
     with Ledger() as ledger, ThreadPoolExecutor(_THREADS) as threads:
         for part in manifest.parts_of("objects"):
-            ledger.record(_entries(required_lines(shelf, part)))
+            ledger.record(_entries(required_lines(backup_target, part)))
         for part in manifest.parts_of("rows"):
-            for _ in required_lines(shelf, part):
+            for _ in required_lines(backup_target, part):
                 report("lines checked", 1)
 
-        def put(entry: Entry) -> PutBack:
+        def put(entry: LedgerEntry) -> PutBack:
             address = ObjectAddress.parse(entry.uri)
             target = target_of(entry.uri, roots, to_root) if to_root else None
-            return put_back(entry, target or address, store=store, shelf=shelf, dry_run=operation is None)
+            return put_back(
+                entry, target or address, store=store, backup_target=backup_target, dry_run=operation is None
+            )
 
-        lines = _meant(shelf, manifest, selection)
+        lines = _meant(backup_target, manifest, selection)
         while batch := list(islice(lines, _ROWS_AT_A_TIME)):
             chosen = [_prepared(line, ledger, roots, to_root, result) for line in batch]
             wanted = [line for line in chosen if line is not None]
@@ -143,18 +145,20 @@ def restore(
             report("rows", len(batch))
 
 
-def _entries(lines: Iterator[dict[str, Any]]) -> Iterator[Entry]:
+def _entries(lines: Iterator[dict[str, Any]]) -> Iterator[LedgerEntry]:
     for line in lines:
         try:
-            yield Entry.of(line)
+            yield LedgerEntry.of(line)
         except (KeyError, TypeError):
             raise RefusedError("the backup is damaged: an object's line is malformed") from None
 
 
-def _meant(shelf: Shelf, manifest: Manifest, selection: Selection) -> Iterator[dict[str, Any]]:
+def _meant(
+    backup_target: BackupTarget, manifest: BackupManifest, selection: Selection
+) -> Iterator[dict[str, Any]]:
     """The lines of the rows that the selection means."""
     for part in manifest.parts_of("rows"):
-        for line in required_lines(shelf, part):
+        for line in required_lines(backup_target, part):
             row = line["row"]
             globs = (
                 (selection.dag, row["dag_id"]),

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from xcomctl.backup.ledger import Entry
+from xcomctl.backup.ledger import LedgerEntry
 from xcomctl.backup.manifest import is_sha256, payload_name
 from xcomctl.backup.spool import proven
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import ConflictError, NotFoundError, UnreadableError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import ObjectInfo, TransferStore
@@ -22,18 +22,23 @@ ObjectOutcome = Literal["restored", "identical", "conflict", "damaged"]
 class PutBack:
     """What became of one object. `uri` is where it belongs now."""
 
-    entry: Entry
+    entry: LedgerEntry
     uri: str
     result: ObjectOutcome
     cause: str | None = None
 
 
 def put_back(
-    entry: Entry, target: ObjectAddress, *, store: TransferStore, shelf: Shelf, dry_run: bool
+    entry: LedgerEntry,
+    target: ObjectAddress,
+    *,
+    store: TransferStore,
+    backup_target: BackupTarget,
+    dry_run: bool,
 ) -> PutBack:
     """Restore one object, or only say what would become of it (then payloads are not read, and sizes must do).
 
-    Raises StoreError where the store or the shelf fails.
+    Raises StoreError where the store or the target fails.
     """
     name = payload_name(str(entry.sha256))
     if not is_sha256(entry.sha256):
@@ -43,11 +48,11 @@ def put_back(
         same = found.size == entry.size if dry_run else _has_content(found, entry, store)
         return PutBack(entry, target.uri, "identical" if same else "conflict")
     if dry_run:
-        there = shelf.size_of(name) == entry.size
+        there = backup_target.size_of(name) == entry.size
         cause = None if there else f"{name} is missing or cut short"
         return PutBack(entry, target.uri, "restored" if there else "damaged", cause)
     try:
-        with proven(shelf, name, size=entry.size, sha256=str(entry.sha256)) as payload:
+        with proven(backup_target, name, size=entry.size, sha256=str(entry.sha256)) as payload:
             store.upload(target, payload.file, entry.size, entry.description, if_absent=True)
     except UnreadableError as error:
         return PutBack(entry, target.uri, "damaged", str(error))
@@ -59,7 +64,7 @@ def put_back(
     return PutBack(entry, target.uri, "restored")
 
 
-def _has_content(found: ObjectInfo, entry: Entry, store: TransferStore) -> bool:
+def _has_content(found: ObjectInfo, entry: LedgerEntry, store: TransferStore) -> bool:
     if found.size != entry.size:
         return False
     if found.etag == entry.etag:

@@ -9,8 +9,8 @@ from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.interface import Description, TransferStore
 
 
-class S3Shelf:
-    """A prefix of a bucket (`stores.shelf.Shelf`), with the endpoint and the credentials of a store."""
+class S3Target:
+    """A prefix of a bucket (`stores.backup_target.BackupTarget`), with the endpoint and the credentials of a store."""
 
     def __init__(self, store: TransferStore, root: Root) -> None:
         self._store = store

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import NotFoundError, UnreadableError
 
 _IN_MEMORY = 8 << 20
@@ -39,13 +39,13 @@ def spooled(chunks: Iterable[bytes]) -> Iterator[Spool]:
 
 
 @contextmanager
-def proven(shelf: Shelf, name: str, *, size: int, sha256: str) -> Iterator[Spool]:
-    """A stream of a shelf, inside the block, once all of it is what it should be.
+def proven(backup_target: BackupTarget, name: str, *, size: int, sha256: str) -> Iterator[Spool]:
+    """A stream of a target, inside the block, once all of it is what it should be.
 
-    Raises UnreadableError where it is missing or another, StoreError where the shelf cannot be asked.
+    Raises UnreadableError where it is missing or another, StoreError where the target cannot be asked.
     """
     try:
-        with spooled(shelf.read(name)) as found:
+        with spooled(backup_target.read(name)) as found:
             if found.size != size:
                 raise UnreadableError(f"{name} has {found.size} bytes instead of {size}")
             if found.sha256 != sha256:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 
-class Shelf(Protocol):
+class BackupTarget(Protocol):
     """A place for backups. Names are paths with `/`; may be used from several threads."""
 
     @property

@@ -9,21 +9,21 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
-from xcomctl.backup.ledger import Entry, Ledger
-from xcomctl.backup.manifest import Manifest, is_sha256, payload_name
+from xcomctl.backup.ledger import Ledger, LedgerEntry
+from xcomctl.backup.manifest import BackupManifest, is_sha256, payload_name
 from xcomctl.backup.parts import read_part
 from xcomctl.backup.spool import proven
-from xcomctl.backup.target import Shelf
+from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import UnreadableError
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 
 _THREADS = 8
 _BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it was written. `name` is where it lies on the shelf."""
+class BackupFinding:
+    """Something that is not as it was written. `name` is where it lies in the target."""
 
     kind: Literal["part", "payload"]
     name: str
@@ -31,13 +31,13 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class BackupVerification:
     """What a check of a backup found; whole if there are no findings."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     payloads: int
     bytes: int
-    findings: tuple[Finding, ...]
+    findings: tuple[BackupFinding, ...]
 
     def document(self) -> dict[str, Any]:
         """The result as JSON types."""
@@ -51,36 +51,40 @@ class Verification:
         }
 
 
-def verify(shelf: Shelf, manifest: Manifest, *, report: Report = silent) -> Verification:
-    """Read all of a backup, and compare checksums. Raises StoreError where the shelf cannot be read."""
-    findings: list[Finding] = []
+def verify(
+    backup_target: BackupTarget, manifest: BackupManifest, *, report: Progress = no_progress
+) -> BackupVerification:
+    """Read all of a backup, and compare checksums. Raises StoreError where the target cannot be read."""
+    findings: list[BackupFinding] = []
     payloads = size = 0
     with Ledger() as ledger:
         for part in manifest.parts:
             try:
-                for line in read_part(shelf, part):
+                for line in read_part(backup_target, part):
                     if part.kind == "objects" and line["state"] == "stored":
-                        ledger.record([Entry.of(line)])
+                        ledger.record([LedgerEntry.of(line)])
                     report("lines", 1)
             except (UnreadableError, KeyError, TypeError) as error:
                 cause = str(error) if isinstance(error, UnreadableError) else "a line is malformed"
-                findings.append(Finding("part", part.name, cause))
+                findings.append(BackupFinding("part", part.name, cause))
         with ThreadPoolExecutor(_THREADS) as threads, closing(ledger.payloads()) as found:
             while batch := list(islice(found, _BATCH)):
-                findings += [one for one in threads.map(partial(_check, shelf), batch) if one is not None]
+                findings += [
+                    one for one in threads.map(partial(_check, backup_target), batch) if one is not None
+                ]
                 payloads += len(batch)
                 size += sum(expected for _, expected in batch)
                 report("payloads", len(batch))
-    return Verification(manifest, payloads, size, tuple(findings))
+    return BackupVerification(manifest, payloads, size, tuple(findings))
 
 
-def _check(shelf: Shelf, payload: tuple[str, int]) -> Finding | None:
+def _check(backup_target: BackupTarget, payload: tuple[str, int]) -> BackupFinding | None:
     sha256, size = payload
     name = payload_name(sha256)
     if not is_sha256(sha256):
-        return Finding("payload", name, "this is not the name of a payload")
+        return BackupFinding("payload", name, "this is not the name of a payload")
     try:
-        with proven(shelf, name, size=size, sha256=sha256):
+        with proven(backup_target, name, size=size, sha256=sha256):
             return None
     except UnreadableError as error:
-        return Finding("payload", name, str(error))
+        return BackupFinding("payload", name, str(error))

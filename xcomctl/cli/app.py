@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl import __version__
-from xcomctl.cli import speech
+from xcomctl.cli import stderr
 from xcomctl.cli.conversions import spare_conversions
 from xcomctl.cli.verbs import SETTINGS, VerbGroup, help_if_no_verb
 from xcomctl.errors import UsageError, XcomctlError
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None, *, program: str = "xcomctl") -> Non
 
 def _run(given: list[str], program: str) -> int:
     """Run a verb; every way in which it can end becomes an exit code, and at most two lines on stderr."""
-    speech.begin(given)
+    stderr.begin(given)
     debug = "--debug" in given
     try:
         outcome: Any = _command().main(given, prog_name=program, standalone_mode=False)
@@ -114,12 +114,12 @@ def _command() -> Any:
 
 def _report(cause: str, hint: str | None, code: int, *, debug: bool) -> int:
     trace = traceback.format_exc() if debug else None
-    if speech.in_json():
-        speech.say("error", "error", cause, hint=hint, exit_code=code, traceback=trace)
+    if stderr.in_json():
+        stderr.say("error", "error", cause, hint=hint, exit_code=code, traceback=trace)
         return code
     if trace:
         typer.echo(trace, nl=False, err=True)
-    speech.say("error", "error", cause, hint=hint)
+    stderr.say("error", "error", cause, hint=hint)
     return code
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from xcomctl.progress import Report
+from xcomctl.progress import Progress
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,7 +43,7 @@ class Interruption:
             # typer would end the program at a bare one without a word.
             raise typer.Abort from error
 
-    def between_batches(self, report: Report) -> Report:
+    def between_batches(self, report: Progress) -> Progress:
         """`report`, and from now on the place where the first signal is heeded; a second one is heeded at once."""
         self._deferred = True
 

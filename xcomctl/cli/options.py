@@ -26,8 +26,8 @@ from xcomctl.cli.output.columns import OutputStyle
 from xcomctl.config.settings import Flags
 
 if TYPE_CHECKING:
-    from xcomctl.cli.progress import Talk
-    from xcomctl.cli.resources import ResourceOptions
+    from xcomctl.cli.resource_options import ResourceOptions
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
 
 _CONNECTION = "Where rows and objects live"
@@ -272,8 +272,8 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TalkOptions:
-    """How much is said on stderr, and how; `speech` finds `log_format` on the command line itself."""
+class LogOptions:
+    """How much is said on stderr, and how; `stderr` finds `log_format` on the command line itself."""
 
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Only errors on stderr.", rich_help_panel=_OUTPUT)
@@ -294,14 +294,14 @@ class TalkOptions:
         ),
     ] = None
 
-    def talk(self) -> Talk:
+    def log(self) -> StderrLog:
         """What says it. Raises UsageError where XCOMCTL_LOG_FORMAT is no format."""
-        from xcomctl.cli import speech
-        from xcomctl.cli.progress import Talk
+        from xcomctl.cli import stderr
+        from xcomctl.cli.stderr import StderrLog
 
-        speech.require_format()
+        stderr.require_format()
 
-        return Talk(quiet=self.quiet, verbose=self.verbose)
+        return StderrLog(quiet=self.quiet, verbose=self.verbose)
 
 
 def with_options(verb: Callable[..., None]) -> Callable[..., None]:

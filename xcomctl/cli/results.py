@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from xcomctl.gc.apply import Outcome
     from xcomctl.gc.plan import Plan
-    from xcomctl.inventory.fsck import Check
+    from xcomctl.inventory.fsck import FsckResult
 
 Record = dict[str, Any]
 
@@ -67,7 +67,7 @@ def require_columns(columns: Sequence[Column[Any]], style: OutputStyle) -> None:
         write([], columns, style, io.StringIO())
 
 
-def emit_check(check: Check, style: OutputStyle, *, samples: int) -> None:
+def emit_fsck(check: FsckResult, style: OutputStyle, *, samples: int) -> None:
     """Write the result of a check: a summary for people, one document, or one finding a line."""
     if for_people(style):
         from xcomctl.cli.output.plans import print_check

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from xcomctl.cli.progress import Advance, Talk
-from xcomctl.progress import Report
+from xcomctl.cli.stderr import Advance, StderrLog
+from xcomctl.progress import Progress
 
 _BETWEEN_MILESTONES = 10.0
 """Seconds after which a log hears of a stage that goes on."""
@@ -18,7 +18,7 @@ _REST = "rest"
 
 
 @contextmanager
-def stages(talk: Talk, *, totals: Mapping[str, int] | None = None) -> Iterator[Report]:
+def stages(log: StderrLog, *, totals: Mapping[str, int] | None = None) -> Iterator[Progress]:
     """A Report that shows the stage at hand; silent off a terminal and with `--quiet`.
 
     Of stages in `totals` it is known how many units there are: they show the time that is left, too. The time between
@@ -37,7 +37,7 @@ def stages(talk: Talk, *, totals: Mapping[str, int] | None = None) -> Iterator[R
                 shown.close()
                 total = known.get(stage)
                 # A stage that others interrupted goes on where it was, if it has an end.
-                progress = talk.progress(stage, total=total, done=done[stage] if total else 0)
+                progress = log.progress(stage, total=total, done=done[stage] if total else 0)
                 current[:] = [(stage, shown.enter_context(progress))]
             done[stage] += count
             current[0][1](count)
@@ -46,12 +46,12 @@ def stages(talk: Talk, *, totals: Mapping[str, int] | None = None) -> Iterator[R
             reported_at = now
             if now - told_at >= _BETWEEN_MILESTONES:
                 told_at = now
-                talk.milestone("progress", stage, done[stage], known.get(stage), seconds[stage])
+                log.milestone("progress", stage, done[stage], known.get(stage), seconds[stage])
 
         try:
             yield report
         finally:
             seconds[_REST] += time.monotonic() - reported_at
-            talk.spent(seconds)
+            log.spent(seconds)
             for stage, count in done.items():
-                talk.milestone("stage", stage, count, known.get(stage), seconds[stage])
+                log.milestone("stage", stage, count, known.get(stage), seconds[stage])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.doctor.suggestion import Found
 
@@ -24,7 +24,7 @@ class IamPurpose(str, Enum):
     gc = "gc"
 
 
-def print_iam(session: Session, purpose: IamPurpose, talk: Talk) -> None:
+def print_iam(session: Session, purpose: IamPurpose, log: StderrLog) -> None:
     """Print the policy of the given roots, or of those that the references show. Raises UsageError without any."""
     from xcomctl.doctor.iam import policy_document
     from xcomctl.doctor.sample import take_sample
@@ -40,7 +40,7 @@ def print_iam(session: Session, purpose: IamPurpose, talk: Talk) -> None:
         try:
             settings = session.store.settings(bucket)
         except (StoreError, UsageError) as error:
-            talk.note(f"the bucket was not asked, so that it is taken for one that keeps versions: {error}")
+            log.note(f"the bucket was not asked, so that it is taken for one that keeps versions: {error}")
             versioned.append(bucket)
             continue
         if settings.versioning != "off":
@@ -49,12 +49,12 @@ def print_iam(session: Session, purpose: IamPurpose, talk: Talk) -> None:
         if key is not None and key.startswith("arn:"):
             keys.append(key)
         elif key is not None:
-            talk.note(f"{bucket} is encrypted by the key {key}: grant its use, too, by its ARN")
+            log.note(f"{bucket} is encrypted by the key {key}: grant its use, too, by its ARN")
     document = policy_document(roots, purpose.value, versioned=versioned, keys=keys)
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
-def suggest(session: Session, place: str, talk: Talk) -> None:
+def suggest(session: Session, place: str, log: StderrLog) -> None:
     """Print a configuration and a policy, or write them beside each other. Raises UsageError where something is there."""
     from xcomctl.doctor.suggestion import suggested_config, suggested_policy
 
@@ -67,7 +67,7 @@ def suggest(session: Session, place: str, talk: Talk) -> None:
                     f"{file} exists, and is not written over",
                     hint="--suggest-config - prints what would be written",
                 )
-    found = _found(session, talk)
+    found = _found(session, log)
     config, policy = suggested_config(found), suggested_policy(found)
     if not files:
         commented = "".join(f"# {line}".rstrip() + "\n" for line in policy.splitlines())
@@ -81,13 +81,13 @@ def suggest(session: Session, place: str, talk: Talk) -> None:
             raise UsageError(
                 f"{file} cannot be written: {error.strerror}", hint="name a file in another folder"
             ) from error
-    talk.note(
+    log.note(
         f"wrote {files[0]} and {files[1]}",
         hint=f"xcomctl config show --config {files[0]}; xcomctl policy check {files[1]} --config {files[0]}",
     )
 
 
-def _found(session: Session, talk: Talk) -> Found:
+def _found(session: Session, log: StderrLog) -> Found:
     """What is known of the set-up. What cannot be found out is left out, with a word on why."""
     from xcomctl.config.masking import mask_url
     from xcomctl.doctor.sample import take_sample
@@ -115,7 +115,7 @@ def _found(session: Session, talk: Talk) -> Found:
         sample = take_sample(session.source, session.dialects, session.roots)
         oldest = session.source.upkeep().oldest_run_at
     except (SourceError, UsageError) as error:
-        talk.note(f"the database tells nothing: {error}", hint=error.hint)
+        log.note(f"the database tells nothing: {error}", hint=error.hint)
         return found
     return replace(
         found,

@@ -15,7 +15,7 @@ from xcomctl.models import Root
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import Source
-    from xcomctl.backup.target import Shelf
+    from xcomctl.backup.target import BackupTarget
     from xcomctl.dialects.interface import Dialects
     from xcomctl.inventory.resources import Resources
     from xcomctl.s3.interface import TransferStore
@@ -68,15 +68,15 @@ class Session:
         """How much of the machine an inventory may take. Raises UsageError for a bad limit."""
         return self.configuration.resources()
 
-    def shelf(self, where: str, *, apart_from: Sequence[Root] = ()) -> Shelf:
+    def backup_target(self, where: str, *, apart_from: Sequence[Root] = ()) -> BackupTarget:
         """A place for backups: a folder, or a prefix that is reached like the store.
 
         Raises UsageError for one inside of a root: what is there is taken for XComs, and may be collected.
         """
         if "://" not in where:
-            from xcomctl.backup.folder_target import FolderShelf
+            from xcomctl.backup.folder_target import FolderTarget
 
-            return FolderShelf(Path(where).expanduser())
+            return FolderTarget(Path(where).expanduser())
         place = Root.parse(where)
         for root in apart_from:
             if root.contains(place.at("")):
@@ -84,9 +84,9 @@ class Session:
                     f"{where} lies inside of {root.uri}, where XComs are collected",
                     hint="choose a prefix outside of it, better another bucket",
                 )
-        from xcomctl.backup.s3_target import S3Shelf
+        from xcomctl.backup.s3_target import S3Target
 
-        return S3Shelf(self.store, place)
+        return S3Target(self.store, place)
 
     def inventory(self, uri: str, roots: Sequence[Root]) -> StoredListing:
         """The S3 Inventory whose manifest is at `uri`, as a listing of `roots`.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TourStep:
     """One stop of the tour: what it shows, the command, and the exit codes that are right for it."""
 
     title: str
@@ -19,23 +19,23 @@ class Step:
 
 
 STEPS = (
-    Step(
+    TourStep(
         "What did the last runs of one DAG hand over, and where does it live?",
         ("ls", "--dag", "daily_sales", "--limit", "8"),
     ),
-    Step(
+    TourStep(
         "A DataFrame in the bucket: the row holds a reference, show holds the value",
         ("show", "daily_sales/latest/extract_orders", "--head", "5"),
     ),
-    Step("A nested dict", ("show", "daily_sales/latest/summarise")),
-    Step(
+    TourStep("A nested dict", ("show", "daily_sales/latest/summarise")),
+    TourStep(
         "Do rows and objects fit together? (exit code 4: there are findings)",
         ("fsck", "--samples", "2"),
         (4,),
     ),
-    Step("What would a retention of 30 days collect?", ("gc", "--older-than", "30d", "--dry-run")),
-    Step("The same, for real", ("gc", "--older-than", "30d", "--yes")),
-    Step("What is left: a row whose object somebody deleted", ("fsck",), (4,)),
+    TourStep("What would a retention of 30 days collect?", ("gc", "--older-than", "30d", "--dry-run")),
+    TourStep("The same, for real", ("gc", "--older-than", "30d", "--yes")),
+    TourStep("What is left: a row whose object somebody deleted", ("fsck",), (4,)),
 )
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from xcomctl.dialects import common_io, own
-from xcomctl.doctor.interface import Diagnosis
-from xcomctl.doctor.patient import Patient
+from xcomctl.doctor.context import CheckContext
+from xcomctl.doctor.interface import CheckResult
 from xcomctl.s3.interface import StoreErrorInfo
 from xcomctl.units import quantity
 
@@ -21,9 +21,9 @@ _DIALECTS = {
 _OURS = ("xcomctl_backend.", "airflow.providers.common.io.")
 
 
-def backend(patient: Patient) -> Iterator[Diagnosis]:
+def backend(context: CheckContext) -> Iterator[CheckResult]:
     """Which backends wrote the newest rows, and whether that is what Airflow's settings say."""
-    sample = patient.sample
+    sample = context.sample
     of = f"the newest {quantity(sample.rows, 'row')}"
     facts = {
         "rows": sample.rows,
@@ -31,15 +31,15 @@ def backend(patient: Patient) -> Iterator[Diagnosis]:
         "dialects": dict(sample.dialects.most_common()),
         "unknown": len(sample.unknown),
         "elsewhere": dict(sample.elsewhere),
-        "airflow_setting": patient.airflow_backend,
+        "airflow_setting": context.airflow_backend,
     }
     if sample.rows == 0:
-        yield Diagnosis("backend.references", "ok", "there is no XCom yet", facts=facts)
+        yield CheckResult("backend.references", "ok", "there is no XCom yet", facts=facts)
         return
     told = _shares(sample.dialects, sample.references + len(sample.unknown) + sample.elsewhere.total())
     seen = f"of {of}, {sample.references:,} hold a reference" + (f": {told}" if told else "")
     if sample.unknown:
-        yield Diagnosis(
+        yield CheckResult(
             "backend.references",
             "warn",
             f"{seen}; {_number_like(len(sample.unknown))} of a backend that is not known",
@@ -48,15 +48,15 @@ def backend(patient: Patient) -> Iterator[Diagnosis]:
         )
     elif sample.elsewhere:
         schemes = ", ".join(f"{scheme}://" for scheme in sample.elsewhere)
-        yield Diagnosis(
+        yield CheckResult(
             "backend.references",
             "warn",
             f"{seen}; {quantity(sample.elsewhere.total(), 'object')} at {schemes}, of which xcomctl sees the rows alone",
             facts=facts,
         )
     else:
-        yield Diagnosis("backend.references", "ok", seen, facts=facts)
-    yield from _compared(patient)
+        yield CheckResult("backend.references", "ok", seen, facts=facts)
+    yield from _compared(context)
 
 
 def _number_like(number: int) -> str:
@@ -70,10 +70,10 @@ def _shares(dialects: Counter[str], whole: int) -> str:
     )
 
 
-def _compared(patient: Patient) -> Iterator[Diagnosis]:
-    setting, sample = patient.airflow_backend, patient.sample
+def _compared(context: CheckContext) -> Iterator[CheckResult]:
+    setting, sample = context.airflow_backend, context.sample
     if setting is None:
-        yield Diagnosis(
+        yield CheckResult(
             "backend.setting",
             "skipped",
             "Airflow's settings are not seen from here, or name no backend",
@@ -83,36 +83,38 @@ def _compared(patient: Patient) -> Iterator[Diagnosis]:
         why = (
             "Airflow's settings, as they are seen from here, name its own backend, which writes no references"
         )
-        yield Diagnosis("backend.setting", "ok", why)
+        yield CheckResult("backend.setting", "ok", why)
         return
     expected = _DIALECTS.get(setting.rpartition(".")[2]) if setting.startswith(_OURS) else None
     if expected is None:
-        yield Diagnosis("backend.setting", "ok", f"Airflow's own settings name {setting}")
+        yield CheckResult("backend.setting", "ok", f"Airflow's own settings name {setting}")
         return
     if sample.references and not any(sample.dialects[name] for name in expected):
-        yield Diagnosis(
+        yield CheckResult(
             "backend.setting",
             "warn",
             f"Airflow's settings name {setting}, which wrote none of the newest references: is this its database?",
             "xcomctl config show says where each setting comes from",
         )
         return
-    yield Diagnosis("backend.setting", "ok", f"the references are those of {setting}, as Airflow is set up")
+    yield CheckResult("backend.setting", "ok", f"the references are those of {setting}, as Airflow is set up")
 
 
-def roots(patient: Patient) -> Iterator[Diagnosis]:
+def roots(context: CheckContext) -> Iterator[CheckResult]:
     """Whether roots are given, and the newest references lie below them."""
-    sample = patient.sample
+    sample = context.sample
     shown = [root.uri for root in sample.shown_roots()]
     options = " ".join(f"--store {shlex.quote(uri)}" for uri in shown[:5])
-    if not patient.given:
+    if not context.given:
         if not sample.references:
-            yield Diagnosis("roots.given", "ok", "no store is given, and the newest rows reference no object")
+            yield CheckResult(
+                "roots.given", "ok", "no store is given, and the newest rows reference no object"
+            )
             return
         counts = ", ".join(f"{number:,} below {uri}" for uri, number in sample.roots.most_common(5) if uri)
         nameless = sample.roots[""]
         more = f"{nameless:,} that name no bucket" if nameless else ""
-        yield Diagnosis(
+        yield CheckResult(
             "roots.given",
             "warn",
             f"no store is given; the newest references are {' and '.join(filter(None, (counts, more)))}",
@@ -122,9 +124,9 @@ def roots(patient: Patient) -> Iterator[Diagnosis]:
             facts={"proposed": shown},
         )
         return
-    given = ", ".join(root.uri for root in patient.given)
+    given = ", ".join(root.uri for root in context.given)
     if not sample.unreached:
-        yield Diagnosis(
+        yield CheckResult(
             "roots.given", "ok", f"all newest references lie below {given}" if sample.references else given
         )
         return
@@ -132,7 +134,7 @@ def roots(patient: Patient) -> Iterator[Diagnosis]:
     number = sample.unreached.total()
     all_of_them = "all" if number >= sample.references else f"{number:,}"
     where = f": {', '.join(missed[:5])}" if missed else ""
-    yield Diagnosis(
+    yield CheckResult(
         "roots.given",
         "fail" if number >= sample.references else "warn",
         f"{all_of_them} of the newest references lie outside of {given}{where}",
@@ -143,22 +145,22 @@ def roots(patient: Patient) -> Iterator[Diagnosis]:
     )
 
 
-def payloads(patient: Patient) -> Iterator[Diagnosis]:
+def payloads(context: CheckContext) -> Iterator[CheckResult]:
     """Whether the objects of the newest references are there: asked for one by one, not listed."""
     name = "backend.objects"
     reached = [
-        pair for pair in patient.sample.addresses if any(root.contains(pair[1]) for root in patient.reached)
+        pair for pair in context.sample.addresses if any(root.contains(pair[1]) for root in context.reached)
     ]
     if not reached:
-        yield Diagnosis(name, "skipped", "no reference of the newest rows lies below a store that answers")
+        yield CheckResult(name, "skipped", "no reference of the newest rows lies below a store that answers")
         return
-    answers = patient.store.stat_many([address for _, address in reached])
+    answers = context.store.stat_many([address for _, address in reached])
     denied = [answer for answer in answers if isinstance(answer, StoreErrorInfo)]
     missing = [ref for (ref, _), answer in zip(reached, answers, strict=True) if answer is None]
     facts = {"asked": len(reached), "missing": len(missing), "unreachable": len(denied)}
     of = f"of {quantity(len(reached), 'object')} that the newest rows reference"
     if denied:
-        yield Diagnosis(
+        yield CheckResult(
             name,
             "fail",
             f"{of}, {len(denied):,} cannot be asked for: {denied[0].cause}",
@@ -166,7 +168,7 @@ def payloads(patient: Patient) -> Iterator[Diagnosis]:
             facts=facts,
         )
     elif missing:
-        yield Diagnosis(
+        yield CheckResult(
             name,
             "fail" if len(missing) == len(reached) else "warn",
             f"{of}, {len(missing):,} are gone" if len(missing) > 1 else f"{of}, 1 is gone",
@@ -175,4 +177,4 @@ def payloads(patient: Patient) -> Iterator[Diagnosis]:
         )
     else:
         all_of_them = f"all {quantity(len(reached), 'object')}" if len(reached) > 1 else "the object"
-        yield Diagnosis(name, "ok", f"{all_of_them} that the newest rows reference are there", facts=facts)
+        yield CheckResult(name, "ok", f"{all_of_them} that the newest rows reference are there", facts=facts)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 from xcomctl.airflow.interface import TableWeight
-from xcomctl.doctor.interface import Diagnosis
-from xcomctl.doctor.patient import Patient
+from xcomctl.doctor.context import CheckContext
+from xcomctl.doctor.interface import CheckResult
 from xcomctl.gc.guards.surroundings import LONGEST_TRANSACTION
 from xcomctl.units import format_duration, format_size, format_time, quantity
 
@@ -26,28 +26,28 @@ _HINT_ARCHIVES = (
 )
 
 
-def reachable(patient: Patient) -> Iterator[Diagnosis]:
+def reachable(context: CheckContext) -> Iterator[CheckResult]:
     """Whether the server answers, and which it is."""
     name = "database.reachable"
-    if not patient.has_source:
-        yield Diagnosis(name, "skipped", "no metadata database is configured")
+    if not context.has_source:
+        yield CheckResult(name, "skipped", "no metadata database is configured")
         return
-    condition = patient.condition
-    yield Diagnosis(
+    condition = context.condition
+    yield CheckResult(
         name, "ok", f"{condition.server} at {condition.label}", facts={"server": condition.server}
     )
 
 
-def shape(patient: Patient) -> Iterator[Diagnosis]:
+def shape(context: CheckContext) -> Iterator[CheckResult]:
     """Whether it is a database of an Airflow that we know."""
-    info = patient.source.info()
-    patient.reads_database = True
+    info = context.source.info()
+    context.reads_database = True
     generation = {
         "airflow-2": "Airflow 2 (2.3 to 2.11)",
         "airflow-3": "Airflow 3.0 to 3.3",
         "airflow-3.4": "Airflow 3.4",
     }[info.shape]
-    yield Diagnosis(
+    yield CheckResult(
         "database.shape",
         "ok",
         f"tables of {generation}: {', '.join(info.tables)}",
@@ -55,15 +55,15 @@ def shape(patient: Patient) -> Iterator[Diagnosis]:
     )
 
 
-def rights(patient: Patient) -> Iterator[Diagnosis]:
+def rights(context: CheckContext) -> Iterator[CheckResult]:
     """Whether rows may be read, deleted and put back."""
     name = "database.rights"
-    found = patient.source.rights()
+    found = context.source.rights()
     facts = {"lacking": {right: list(tables) for right, tables in found.lacking.items()}}
     if unreadable := found.lacking.get("SELECT"):
         tables = ", ".join(unreadable)
         sure = "may not read" if found.certain else "may perhaps not read"
-        yield Diagnosis(
+        yield CheckResult(
             name,
             "fail" if found.certain else "warn",
             f"the user {sure} {tables}",
@@ -73,12 +73,12 @@ def rights(patient: Patient) -> Iterator[Diagnosis]:
         return
     lacking = [f"{right} on {', '.join(tables)}" for right, tables in found.lacking.items()]
     if not lacking:
-        yield Diagnosis(name, "ok", "rows may be read, deleted and put back", facts=facts)
+        yield CheckResult(name, "ok", "rows may be read, deleted and put back", facts=facts)
         return
     collects = not {"DELETE", "UPDATE"} & set(found.lacking)
     cannot = "undo and restore" if collects else "gc, rm, undo and restore"
     unsure = "" if found.certain else " (unless a role of the user gives it)"
-    yield Diagnosis(
+    yield CheckResult(
         name,
         "warn",
         f"rows may be read; {cannot} cannot work: no {'; no '.join(lacking)}{unsure}",
@@ -87,10 +87,10 @@ def rights(patient: Patient) -> Iterator[Diagnosis]:
     )
 
 
-def replica(patient: Patient) -> Iterator[Diagnosis]:
+def replica(context: CheckContext) -> Iterator[CheckResult]:
     """Whether it is the primary."""
-    if patient.condition.is_replica:
-        yield Diagnosis(
+    if context.condition.is_replica:
+        yield CheckResult(
             "database.primary",
             "warn",
             "this is a read replica: good for ls, fsck and dry runs, refused by gc",
@@ -98,19 +98,19 @@ def replica(patient: Patient) -> Iterator[Diagnosis]:
             facts={"replica": True},
         )
         return
-    yield Diagnosis("database.primary", "ok", "not a read replica", facts={"replica": False})
+    yield CheckResult("database.primary", "ok", "not a read replica", facts={"replica": False})
 
 
-def transactions(patient: Patient) -> Iterator[Diagnosis]:
+def transactions(context: CheckContext) -> Iterator[CheckResult]:
     """Whether a transaction is open for long, whose rows nobody sees."""
     name = "database.transactions"
-    began, now = patient.condition.oldest_transaction_at, patient.condition.clock_at
+    began, now = context.condition.oldest_transaction_at, context.condition.clock_at
     if began is None or now - began < _LONG_TRANSACTION:
-        yield Diagnosis(name, "ok", "no transaction is open for long, as far as this user may see")
+        yield CheckResult(name, "ok", "no transaction is open for long, as far as this user may see")
         return
     age = now - began
     blocks = age > LONGEST_TRANSACTION
-    yield Diagnosis(
+    yield CheckResult(
         name,
         "fail" if blocks else "warn",
         f"a transaction is open for {format_duration(age)}: "
@@ -122,22 +122,22 @@ def transactions(patient: Patient) -> Iterator[Diagnosis]:
     )
 
 
-def weight(patient: Patient) -> Iterator[Diagnosis]:
+def weight(context: CheckContext) -> Iterator[CheckResult]:
     """How large the XCom tables are."""
-    weights = [one for one in patient.source.weights() if not one.archived]
-    yield Diagnosis("database.size", "ok", _weighed(weights), facts=_facts(weights))
+    weights = [one for one in context.source.weights() if not one.archived]
+    yield CheckResult("database.size", "ok", _weighed(weights), facts=_facts(weights))
 
 
-def archives(patient: Patient) -> Iterator[Diagnosis]:
+def archives(context: CheckContext) -> Iterator[CheckResult]:
     """Whether archives of Airflow pile up: they weigh, and keep objects."""
     name = "database.archives"
-    found = [one for one in patient.source.weights() if one.archived]
+    found = [one for one in context.source.weights() if one.archived]
     if not found:
-        yield Diagnosis(name, "ok", "no archives of airflow db clean or of an upgrade", facts={"tables": 0})
+        yield CheckResult(name, "ok", "no archives of airflow db clean or of an upgrade", facts={"tables": 0})
         return
     stamps = [at for one in found if (at := _archived_at(one.name)) is not None]
     oldest = min(stamps, default=None)
-    age = None if oldest is None else patient.condition.clock_at - oldest
+    age = None if oldest is None else context.condition.clock_at - oldest
     since = (
         ""
         if oldest is None or age is None
@@ -147,14 +147,14 @@ def archives(patient: Patient) -> Iterator[Diagnosis]:
     facts = {**_facts(found), "oldest_at": None if oldest is None else format_time(oldest)}
     piles = rows > 0 and (len(found) > 1 or age is None or age > _OLD_ARCHIVE)
     why = f"{quantity(len(found), 'archive table')}{since}: {_weighed(found)}; what they name is kept"
-    yield Diagnosis(name, "warn" if piles else "ok", why, _HINT_ARCHIVES if piles else None, facts=facts)
+    yield CheckResult(name, "warn" if piles else "ok", why, _HINT_ARCHIVES if piles else None, facts=facts)
 
 
-def upkeep(patient: Patient) -> Iterator[Diagnosis]:
+def upkeep(context: CheckContext) -> Iterator[CheckResult]:
     """Whether the index by DAG is there, and how far back the runs go."""
-    found = patient.source.upkeep()
+    found = context.source.upkeep()
     for table in found.without_dag_index:
-        yield Diagnosis(
+        yield CheckResult(
             "database.indexes",
             "warn",
             f"table {table} has lost Airflow's index by DAG: deleting a run and ls --dag read the whole table",
@@ -162,12 +162,12 @@ def upkeep(patient: Patient) -> Iterator[Diagnosis]:
             facts={"table": table},
         )
     if not found.without_dag_index:
-        yield Diagnosis("database.indexes", "ok", "Airflow's index by DAG is there")
+        yield CheckResult("database.indexes", "ok", "Airflow's index by DAG is there")
     if found.oldest_run_at is None:
-        yield Diagnosis("database.runs", "ok", "there is no DAG run yet")
+        yield CheckResult("database.runs", "ok", "there is no DAG run yet")
         return
-    age = format_duration(patient.condition.clock_at - found.oldest_run_at)
-    yield Diagnosis(
+    age = format_duration(context.condition.clock_at - found.oldest_run_at)
+    yield CheckResult(
         "database.runs",
         "ok",
         f"runs go back to {found.oldest_run_at:%Y-%m-%d} ({age})",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xcomctl.doctor import backend_checks, database_checks, root_checks, schedule_checks, store_checks
-from xcomctl.doctor.interface import Check, Diagnosis, Part
+from xcomctl.doctor.context import CheckContext
+from xcomctl.doctor.interface import Check, CheckResult, Part
 from xcomctl.doctor.lifecycle import lifecycle
-from xcomctl.doctor.patient import Patient
 from xcomctl.doctor.store_checks import each_root
 from xcomctl.errors import XcomctlError
 
@@ -40,26 +40,26 @@ CHECKS = (
 """Every check, in the order in which it is done."""
 
 
-def examine(patient: Patient, *, quick: bool = False) -> Iterator[Diagnosis]:
+def examine(context: CheckContext, *, quick: bool = False) -> Iterator[CheckResult]:
     """Do every check, one after the other; with `quick` without those that read or list the more the more there is."""
     closed: set[Part] = set()
     for check in CHECKS:
         missing = sorted(check.needs & closed)
         if missing:
-            yield Diagnosis(check.name, "skipped", f"needs the {missing[0]}")
+            yield CheckResult(check.name, "skipped", f"needs the {missing[0]}")
             continue
         if quick and check.slow:
-            yield Diagnosis(check.name, "skipped", "left out by --quick")
+            yield CheckResult(check.name, "skipped", "left out by --quick")
             continue
-        found: list[Diagnosis] = []
+        found: list[CheckResult] = []
         try:
-            for diagnosis in check.run(patient):
+            for diagnosis in check.run(context):
                 found.append(diagnosis)
                 yield diagnosis
         except XcomctlError as error:
-            found.append(Diagnosis(check.name, "fail", str(error), error.hint))
+            found.append(CheckResult(check.name, "fail", str(error), error.hint))
             yield found[-1]
         if check.opens is not None and not any(one.status in ("ok", "warn") for one in found):
             closed.add(check.opens)
             if check.opens == "database":
-                patient.reads_database = False
+                context.reads_database = False

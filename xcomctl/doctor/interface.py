@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from xcomctl.doctor.patient import Patient
+    from xcomctl.doctor.context import CheckContext
 
 Status = Literal["ok", "warn", "fail", "skipped"]
 """fail: something does not work, or will lose data. warn: it works, and should be looked at."""
@@ -16,7 +16,7 @@ Part = Literal["database", "store"]
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class CheckResult:
     """What came of one check."""
 
     check: str
@@ -52,7 +52,7 @@ class Check:
     """
 
     name: str
-    run: Callable[[Patient], Iterator[Diagnosis]]
+    run: Callable[[CheckContext], Iterator[CheckResult]]
     needs: frozenset[Part] = frozenset()
     opens: Part | None = None
     slow: bool = False

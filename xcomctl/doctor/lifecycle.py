@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from xcomctl.doctor.interface import Diagnosis, Status
-from xcomctl.doctor.patient import Patient
+from xcomctl.doctor.context import CheckContext
+from xcomctl.doctor.interface import CheckResult, Status
 from xcomctl.errors import StoreError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.judging import Question, judged
@@ -46,33 +46,33 @@ class _Hit:
     """Rows that are older than the rule allows, and whose object is gone."""
 
 
-def lifecycle(patient: Patient) -> Iterator[Diagnosis]:
+def lifecycle(context: CheckContext) -> Iterator[CheckResult]:
     """Compare every rule that reaches a root with the objects there that rows still need."""
     found: list[tuple[str, LifecycleRule]] = []
-    for bucket in patient.buckets():
+    for bucket in context.buckets():
         subject = f"s3://{bucket}"
         try:
-            rules = patient.settings(bucket).lifecycle
+            rules = context.settings(bucket).lifecycle
         except StoreError as error:
-            yield Diagnosis(_NAME, "fail", str(error), error.hint, subject=subject)
+            yield CheckResult(_NAME, "fail", str(error), error.hint, subject=subject)
             continue
         if isinstance(rules, StoreErrorInfo):
-            yield Diagnosis(_NAME, "warn", rules.cause, rules.hint, subject=subject)
+            yield CheckResult(_NAME, "warn", rules.cause, rules.hint, subject=subject)
             continue
-        ours = [rule for rule in rules if _is_of_interest(rule, bucket, patient.reached)]
+        ours = [rule for rule in rules if _is_of_interest(rule, bucket, context.reached)]
         if not ours:
             none = "no lifecycle rule" if not rules else "none of the lifecycle rules"
-            yield Diagnosis(_NAME, "ok", f"{none} deletes objects below the stores", subject=subject)
+            yield CheckResult(_NAME, "ok", f"{none} deletes objects below the stores", subject=subject)
         found += [(bucket, rule) for rule in ours]
     if not found:
         return
-    yield from _versions_and_trash(patient, found)
+    yield from _versions_and_trash(context, found)
     deleting = [(bucket, rule) for bucket, rule in found if rule.expires or rule.moved_days is not None]
     if not deleting:
         return
-    if not patient.reads_database:
+    if not context.reads_database:
         for bucket, rule in deleting:
-            yield Diagnosis(
+            yield CheckResult(
                 _NAME,
                 "warn",
                 f"rule {rule.name!r} {_does(rule)}, whether rows need them or not",
@@ -81,7 +81,7 @@ def lifecycle(patient: Patient) -> Iterator[Diagnosis]:
             )
         return
     # Nothing may go by a policy.
-    with judged(patient.sides(), Question()) as verdicts:
+    with judged(context.sides(), Question()) as verdicts:
         now = verdicts.scan.store_at or verdicts.scan.database_at
         for bucket, rule in deleting:
             yield _verdict(bucket, rule, _hit(verdicts.inventory, bucket, rule, now), now)
@@ -116,7 +116,7 @@ def _deleted_before(rule: LifecycleRule, now: datetime) -> datetime:
     return now - timedelta(days=days or 0)
 
 
-def _verdict(bucket: str, rule: LifecycleRule, hit: _Hit, now: datetime) -> Diagnosis:
+def _verdict(bucket: str, rule: LifecycleRule, hit: _Hit, now: datetime) -> CheckResult:
     facts = {
         "rule": rule.name,
         "prefix": rule.prefix,
@@ -153,7 +153,7 @@ def _verdict(bucket: str, rule: LifecycleRule, hit: _Hit, now: datetime) -> Diag
             f"rule {rule.name!r} {_does(rule)}, whether rows need them or not: {at_most}"
             f"{quantity(hit.needed, 'object')} that rows need now{tagged}{age}"
         )
-    return Diagnosis(_NAME, status, why, hint, subject=f"s3://{bucket}", facts=facts)
+    return CheckResult(_NAME, status, why, hint, subject=f"s3://{bucket}", facts=facts)
 
 
 def _does(rule: LifecycleRule) -> str:
@@ -165,26 +165,28 @@ def _does(rule: LifecycleRule) -> str:
     return f"moves objects{below} to {rule.moved_to} after {quantity(rule.moved_days or 0, 'day')}"
 
 
-def _versions_and_trash(patient: Patient, rules: Sequence[tuple[str, LifecycleRule]]) -> Iterator[Diagnosis]:
+def _versions_and_trash(
+    context: CheckContext, rules: Sequence[tuple[str, LifecycleRule]]
+) -> Iterator[CheckResult]:
     """Rules that take what `undo` needs: older versions, and what the tool keeps for itself."""
-    keep = exact_duration(patient.trash_keep)
+    keep = exact_duration(context.trash_keep)
     for bucket, rule in rules:
         subject = f"s3://{bucket}"
-        versioned = patient.settings(bucket).versioning in ("enabled", "suspended")
+        versioned = context.settings(bucket).versioning in ("enabled", "suspended")
         days = rule.noncurrent_days
-        if versioned and days is not None and timedelta(days=days) < patient.trash_keep:
-            yield Diagnosis(
+        if versioned and days is not None and timedelta(days=days) < context.trash_keep:
+            yield CheckResult(
                 "store.lifecycle.versions",
                 "warn",
                 f"rule {rule.name!r} removes older versions after {quantity(days, 'day')}:"
                 f" what gc takes away can be brought back for so long only, not for {keep}",
-                f"set NoncurrentDays to {patient.trash_keep.days} at least",
+                f"set NoncurrentDays to {context.trash_keep.days} at least",
                 subject=subject,
                 facts={"rule": rule.name, "days": days},
             )
-        for root in patient.reached:
-            if root.bucket == bucket and _takes_our_own(rule, root, patient.trash_keep):
-                yield Diagnosis(
+        for root in context.reached:
+            if root.bucket == bucket and _takes_our_own(rule, root, context.trash_keep):
+                yield CheckResult(
                     "store.lifecycle.own",
                     "warn",
                     f"rule {rule.name!r} {_does(rule)}: also trash, journal and owner marker in"

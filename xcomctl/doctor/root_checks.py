@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from xcomctl.doctor.interface import Diagnosis
-from xcomctl.doctor.patient import Patient
+from xcomctl.doctor.context import CheckContext
+from xcomctl.doctor.interface import CheckResult
 from xcomctl.models import RESERVED_FOLDER, Root
 from xcomctl.s3.interface import StoreErrorInfo
 from xcomctl.state.lock import read_holder
@@ -21,13 +21,13 @@ _LATE = timedelta(days=2)
 """So much longer than it should be something may be in the trash: a night that was missed is no alarm."""
 
 
-def owner(patient: Patient, root: Root) -> Iterator[Diagnosis]:
+def owner(context: CheckContext, root: Root) -> Iterator[CheckResult]:
     """Whose root it is, and whether another deployment's lies around or inside of it."""
     name = "store.owner"
-    identity = patient.source.identity()
-    marker = read_owner(patient.store, root)
+    identity = context.source.identity()
+    marker = read_owner(context.store, root)
     if marker is not None and marker.database != identity:
-        yield Diagnosis(
+        yield CheckResult(
             name,
             "fail",
             f"{root.uri} belongs to another database, {marker.label} ({marker.database}): gc refuses",
@@ -36,9 +36,9 @@ def owner(patient: Patient, root: Root) -> Iterator[Diagnosis]:
             facts={"database": identity, "owner": marker.database},
         )
         return
-    for place, other in _neighbours(patient, root):
+    for place, other in _neighbours(context, root):
         if other.database != identity:
-            yield Diagnosis(
+            yield CheckResult(
                 name,
                 "fail",
                 f"{root.uri} overlaps with {place.uri}, which belongs to another database, {other.label}",
@@ -47,7 +47,7 @@ def owner(patient: Patient, root: Root) -> Iterator[Diagnosis]:
                 facts={"database": identity, "owner": other.database, "place": place.uri},
             )
             return
-    yield Diagnosis(
+    yield CheckResult(
         name,
         "ok",
         "nothing was collected here yet"
@@ -57,31 +57,31 @@ def owner(patient: Patient, root: Root) -> Iterator[Diagnosis]:
     )
 
 
-def _neighbours(patient: Patient, root: Root) -> Iterator[tuple[Root, Owner]]:
+def _neighbours(context: CheckContext, root: Root) -> Iterator[tuple[Root, Owner]]:
     """Roots above and directly below that have a marker. Where we may not look, there is none."""
     segments = root.prefix.split("/")[:-1]
     above = [Root(root.bucket, "".join(f"{one}/" for one in segments[:at])) for at in range(len(segments))]
     below = [
         Root(root.bucket, root.prefix + folder)
-        for folder in patient.store.folders(root)[:_NEIGHBOURS]
+        for folder in context.store.folders(root)[:_NEIGHBOURS]
         if folder != RESERVED_FOLDER
     ]
     places = [*above, *below]
-    found = patient.store.stat_many([owner_address(place) for place in places])
+    found = context.store.stat_many([owner_address(place) for place in places])
     for place, info in zip(places, found, strict=True):
         if info is None or isinstance(info, StoreErrorInfo):
             continue
-        marker = read_owner(patient.store, place)
+        marker = read_owner(context.store, place)
         if marker is not None:
             yield place, marker
 
 
-def lock(patient: Patient, root: Root) -> Iterator[Diagnosis]:
+def lock(context: CheckContext, root: Root) -> Iterator[CheckResult]:
     """Whether somebody is at work, or died at it."""
     name = "store.lock"
-    found = read_holder(patient.store, root)
+    found = read_holder(context.store, root)
     if found is None:
-        yield Diagnosis(name, "ok", "nobody is at work here", subject=root.uri)
+        yield CheckResult(name, "ok", "nobody is at work here", subject=root.uri)
         return
     holder = found[0]
     facts = {
@@ -89,8 +89,8 @@ def lock(patient: Patient, root: Root) -> Iterator[Diagnosis]:
         "operation_id": holder.operation_id,
         "expires_at": format_time(holder.expires_at),
     }
-    if patient.store.now(root.bucket) <= holder.expires_at:
-        yield Diagnosis(
+    if context.store.now(root.bucket) <= holder.expires_at:
+        yield CheckResult(
             name,
             "ok",
             f"{holder.holder} is at work, operation {holder.operation_id}",
@@ -99,7 +99,7 @@ def lock(patient: Patient, root: Root) -> Iterator[Diagnosis]:
             facts=facts,
         )
         return
-    yield Diagnosis(
+    yield CheckResult(
         name,
         "warn",
         f"operation {holder.operation_id} of {holder.holder} died without letting go of its lock",
@@ -109,12 +109,12 @@ def lock(patient: Patient, root: Root) -> Iterator[Diagnosis]:
     )
 
 
-def trash(patient: Patient, root: Root) -> Iterator[Diagnosis]:
+def trash(context: CheckContext, root: Root) -> Iterator[CheckResult]:
     """How much is in the trash, and whether it is emptied in time."""
     import pyarrow.compute as pc
 
     objects, size, oldest = 0, 0, None
-    for batch in patient.store.batches(Root(root.bucket, root.prefix + TRASH_FOLDER)):
+    for batch in context.store.batches(Root(root.bucket, root.prefix + TRASH_FOLDER)):
         if batch.num_rows:
             objects += batch.num_rows
             size += pc.sum(batch.column("size")).as_py()
@@ -122,15 +122,17 @@ def trash(patient: Patient, root: Root) -> Iterator[Diagnosis]:
             oldest = first if oldest is None else min(oldest, first)
     name = "store.trash"
     if oldest is None:
-        yield Diagnosis(name, "ok", "the trash is empty", subject=root.uri, facts={"objects": 0, "bytes": 0})
+        yield CheckResult(
+            name, "ok", "the trash is empty", subject=root.uri, facts={"objects": 0, "bytes": 0}
+        )
         return
-    age = patient.store.now(root.bucket) - oldest
+    age = context.store.now(root.bucket) - oldest
     facts = {"objects": objects, "bytes": size, "oldest_at": format_time(oldest)}
     why = f"{quantity(objects, 'object')} ({format_size(size)}) in the trash, the oldest for {format_duration(age)}"
-    keep = exact_duration(patient.trash_keep)
-    overdue = age > patient.trash_keep + _LATE
-    patient.trash_is_overdue |= overdue
-    yield Diagnosis(
+    keep = exact_duration(context.trash_keep)
+    overdue = age > context.trash_keep + _LATE
+    context.trash_is_overdue |= overdue
+    yield CheckResult(
         name,
         "warn" if overdue else "ok",
         f"{why}: gc would have purged it after {keep}" if overdue else why,

@@ -62,7 +62,7 @@ def plan_removal(
     """
     store, dialects = sides.store, sides.dialects
     with Inventory(
-        dialects, sides.roots, resources=sides.resources, search_whole_keys=True, report=sides.report
+        dialects, sides.roots, resources=sides.resources, search_substring_keys=True, report=sides.report
     ) as inventory:
         owners = read_owners(store, inventory.roots)
         store_at = None if store is None else min(store.now(root.bucket) for root in inventory.roots)

@@ -12,26 +12,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xcomctl.dialects.interface import Dialects
-from xcomctl.inventory.careful_values import CarefulReader
+from xcomctl.inventory.decode_python import PythonDecoder
+from xcomctl.inventory.decode_sql import CREATE_ROWS, CREATE_ROWS_VIEW, plain_refs, read_documents, read_plain
 from xcomctl.inventory.keys import KeySql
 from xcomctl.inventory.pieces import done_meanwhile, pieces, with_text
-from xcomctl.inventory.plain_values import (
-    CREATE_ROWS,
-    CREATE_ROWS_VIEW,
-    plain_refs,
-    read_documents,
-    read_plain,
-)
 from xcomctl.inventory.resources import Resources
-from xcomctl.inventory.whole_keys import (
-    FIND_WHOLE_KEYS,
-    KINDS_OF_WHOLE_KEYS,
+from xcomctl.inventory.substring_keys import (
+    FIND_SUBSTRING_KEYS,
+    KINDS_OF_SUBSTRING_KEYS,
     REACHING_OVER_QUOTES,
     mentioned_keys,
 )
 from xcomctl.inventory.workspace import Workspace, sql_text
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, outermost
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo, object_schema
 
 if TYPE_CHECKING:
@@ -42,7 +36,7 @@ if TYPE_CHECKING:
 class Inventory:
     """Rows, references and objects of one run. A context manager; its temporary folder is removed at the end.
 
-    It is on disk, and no more of it in memory than `resources` allow. With `search_whole_keys` also an object that no
+    It is on disk, and no more of it in memory than `resources` allow. With `search_substring_keys` also an object that no
     dialect claims is kept by a value in which its key occurs. Raises UsageError, also at its end, where the limits are
     too narrow for what was asked.
     """
@@ -53,14 +47,14 @@ class Inventory:
         roots: Sequence[Root],
         *,
         resources: Resources | None = None,
-        search_whole_keys: bool = False,
-        report: Report = silent,
+        search_substring_keys: bool = False,
+        report: Progress = no_progress,
     ) -> None:
         self.roots = outermost(roots)
         self._dialects = dialects
         self._shortcuts = dialects.shortcuts()
         self._keys = KeySql(dialects.key_patterns(), self._shortcuts)
-        self._search_whole_keys = search_whole_keys
+        self._search_whole_keys = search_substring_keys
         self._report = report
         self._next_row = 0
         self._next_object = 0
@@ -153,7 +147,7 @@ class Inventory:
         new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
         kinds = self._find_whole_keys()
         unbounded = self._unbounded_uuids()
-        reader = CarefulReader(self._dialects, self.roots, keeps_texts=bool(kinds), unbounded=unbounded)
+        reader = PythonDecoder(self._dialects, self.roots, keeps_texts=bool(kinds), unbounded=unbounded)
         # Such a uuid or key could reach over the edge of what a plain value quotes.
         ((reaching,),) = self.run(REACHING_OVER_QUOTES)
         all_careful = bool(unbounded) or reaching
@@ -192,7 +186,7 @@ class Inventory:
         self.run("COMMIT")
 
     def _add_piece(
-        self, table: pa.Table, read: str, reader: CarefulReader, kinds: Sequence[tuple[bool, int]]
+        self, table: pa.Table, read: str, reader: PythonDecoder, kinds: Sequence[tuple[bool, int]]
     ) -> None:
         """Add `table`, one piece of the rows, with what their values say."""
         self._over(read, table)
@@ -220,8 +214,8 @@ class Inventory:
 
     def _find_whole_keys(self) -> list[tuple[bool, int]]:
         """Fill `whole_keys` with the keys of objects whose layout has no uuid; the kinds that there are."""
-        self.run(FIND_WHOLE_KEYS, {"all": self._search_whole_keys})
-        return [(bool(coreless), int(segments)) for coreless, segments in self.run(KINDS_OF_WHOLE_KEYS)]
+        self.run(FIND_SUBSTRING_KEYS, {"all": self._search_whole_keys})
+        return [(bool(coreless), int(segments)) for coreless, segments in self.run(KINDS_OF_SUBSTRING_KEYS)]
 
     def _unbounded_uuids(self) -> list[int]:
         """Lengths of uuids (0 with dashes) whose key has more hex digits around them, as a layout of the user may have it.

@@ -7,14 +7,14 @@ from datetime import datetime, timezone
 from xcomctl.errors import StoreError
 from xcomctl.inventory.build import Inventory
 from xcomctl.models import ObjectAddress
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
 
 _BATCH = 2_000
 
 
 def confirm_candidates(
-    inventory: Inventory, store: Store, *, orphans: bool, cutoff: datetime, report: Report = silent
+    inventory: Inventory, store: Store, *, orphans: bool, cutoff: datetime, report: Progress = no_progress
 ) -> None:
     """Bring the objects up to date that are to go, and with `orphans` also the orphaned ones, in a classified inventory.
 
@@ -61,7 +61,7 @@ def confirm_candidates(
     )
 
 
-def find_occupied(inventory: Inventory, store: Store, report: Report = silent) -> None:
+def find_occupied(inventory: Inventory, store: Store, report: Progress = no_progress) -> None:
     """Make `places_taken` (bucket, key) those places of `discarded` objects in which there is an object now.
 
     Only places that a row references are asked for. Raises StoreError if one cannot be asked for.
@@ -76,7 +76,7 @@ def find_occupied(inventory: Inventory, store: Store, report: Report = silent) -
     inventory.run("CREATE OR REPLACE VIEW places_taken AS SELECT bucket, key FROM present")
 
 
-def _ask(inventory: Inventory, store: Store, query: str, report: Report) -> None:
+def _ask(inventory: Inventory, store: Store, query: str, report: Progress) -> None:
     """Fill `present` with those of the objects of `query` (bucket, key) that are there, as the store describes them."""
     inventory.run(
         "CREATE OR REPLACE TABLE present"

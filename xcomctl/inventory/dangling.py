@@ -10,7 +10,7 @@ from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory.build import Inventory
 from xcomctl.inventory.workspace import sql_text
 from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
 
 _BATCH = 1000
@@ -26,7 +26,7 @@ def confirm_dangling(
     inventory: Inventory,
     store: Store | None,
     dialects: Dialects,
-    report: Report = silent,
+    report: Progress = no_progress,
     *,
     listed_at: datetime | None = None,
 ) -> None:
@@ -63,7 +63,7 @@ def confirm_dangling(
     inventory.run("DROP TABLE suspects")
 
 
-def _ask(inventory: Inventory, store: Store, dialects: Dialects, report: Report, part: str) -> bool:
+def _ask(inventory: Inventory, store: Store, dialects: Dialects, report: Progress, part: str) -> bool:
     """Ask for the suspects of one part; whether all are gone."""
     # A cursor of its own: the results are read while the tables are written.
     suspects = inventory.sql.cursor().execute(

@@ -31,7 +31,7 @@ class KindSummary:
     bytes: int
 
 
-class Check:
+class FsckResult:
     """The result of one check; its findings are streamed."""
 
     def __init__(self, inventory: Inventory, checked_at: datetime) -> None:
@@ -73,8 +73,8 @@ class Check:
 
 
 @contextmanager
-def check(sides: Sides, question: Question, *, now: datetime) -> Iterator[Check]:
+def check(sides: Sides, question: Question, *, now: datetime) -> Iterator[FsckResult]:
     """Join rows and objects and find what does not fit. Raises UsageError, SourceError, StoreError as `judged` does."""
     with judged(sides, question) as found:
         found.inventory.run(sql_text("findings.sql"))
-        yield Check(found.inventory, now)
+        yield FsckResult(found.inventory, now)

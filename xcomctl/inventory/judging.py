@@ -21,7 +21,7 @@ from xcomctl.inventory.shard_scan import ShardScan
 from xcomctl.inventory.shards import Shard
 from xcomctl.models import Root
 from xcomctl.policy import Policy
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store
 from xcomctl.s3.stored_listing import StoredListing
 
@@ -43,7 +43,7 @@ class Sides:
     roots: tuple[Root, ...]
     listing: StoredListing | None = None
     resources: Resources = field(default_factory=Resources)
-    report: Report = silent
+    report: Progress = no_progress
 
 
 @dataclass(frozen=True, slots=True)

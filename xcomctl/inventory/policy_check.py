@@ -12,7 +12,7 @@ from xcomctl.inventory.matches import require_matches
 from xcomctl.inventory.resources import Resources
 from xcomctl.models import Root
 from xcomctl.policy import Policy, Rule, verdicts_sql
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def match_policy(
     policy: Policy,
     *,
     resources: Resources | None = None,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> PolicyMatches:
     """Judge all rows by a policy. `roots` say which references can be followed; their objects are not looked at.
 

@@ -10,7 +10,7 @@ from xcomctl.inventory import Inventory
 from xcomctl.inventory.candidates import find_occupied
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import Store
-from xcomctl.state.trash.entries import Discarded, HiddenVersion
+from xcomctl.state.trash.entries import HiddenVersion, TrashEntry
 from xcomctl.state.trash.ledger import read_ledger
 from xcomctl.state.trash.places import COPY_PATTERN, TRASH_FOLDER, ledger_operation
 
@@ -45,7 +45,7 @@ def load_discarded(inventory: Inventory, store: Store) -> None:
     inventory.run_script("trash.sql", {"copy": COPY_PATTERN})
 
 
-def _told(inventory: Inventory, store: Store) -> Iterator[Sequence[Discarded]]:
+def _told(inventory: Inventory, store: Store) -> Iterator[Sequence[TrashEntry]]:
     ledgers = inventory.run(
         "SELECT bucket, key FROM objects WHERE contains(key, $folder) AND contains(key, '.ledger/')",
         {"folder": TRASH_FOLDER},
@@ -56,7 +56,7 @@ def _told(inventory: Inventory, store: Store) -> Iterator[Sequence[Discarded]]:
             yield entries
 
 
-def _record(entry: Discarded) -> tuple[object, ...]:
+def _record(entry: TrashEntry) -> tuple[object, ...]:
     kept = entry.kept_as
     hidden = kept if isinstance(kept, HiddenVersion) else None
     return (

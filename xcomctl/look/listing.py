@@ -49,7 +49,7 @@ _SORTS: dict[ListingSort, SortField] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedXCom:
     """One row with what is known of its payload.
 
     `lives`: in the database itself; in S3; `missing` if the store has no such object; `unresolved` if no root
@@ -66,7 +66,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ListQuery:
     """What to list. `limit` None means all; `min_size` in bytes leaves out what is smaller or of unknown size."""
 
     selection: Selection
@@ -83,7 +83,7 @@ class Listing:
         source: Source,
         dialects: Dialects,
         roots: Sequence[Root],
-        query: Query,
+        query: ListQuery,
         stat_many: StatMany | None,
     ) -> None:
         """`stat_many` describes objects in parallel, as `Store.stat_many`; None never asks a store."""
@@ -103,7 +103,7 @@ class Listing:
         self.problems: list[StoreErrorInfo] = []
         """Why objects could not be described: the first of each kind, as told by the hint."""
 
-    def __iter__(self) -> Generator[Entry, None, None]:
+    def __iter__(self) -> Generator[ListedXCom, None, None]:
         """The entries, in order. Raises SourceError, and NotFoundError for a DAG or run that is unknown."""
         rows = self._rows()
         try:
@@ -128,7 +128,7 @@ class Listing:
             query.selection, sort=_SORTS[query.sort], descending=query.sort == "age", limit=needed
         )
 
-    def _sorted(self, rows: Iterator[Row]) -> Iterator[Entry]:
+    def _sorted(self, rows: Iterator[Row]) -> Iterator[ListedXCom]:
         query = self._query
         if query.sort == "size":
             entries = self._large_enough(self._entries(rows))
@@ -146,7 +146,7 @@ class Listing:
                 return
             yield item
 
-    def _large_enough(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+    def _large_enough(self, entries: Iterator[ListedXCom]) -> Iterator[ListedXCom]:
         least = self._query.min_size
         for entry in entries:
             if least is None or (entry.size is not None and entry.size >= least):
@@ -154,7 +154,7 @@ class Listing:
             elif entry.size is None:
                 self.left_out += 1
 
-    def _entries(self, rows: Iterator[Row]) -> Iterator[Entry]:
+    def _entries(self, rows: Iterator[Row]) -> Iterator[ListedXCom]:
         while batch := list(islice(rows, _BATCH)):
             references = [self._own_reference(row) for row in batch]
             found = self._find(references)
@@ -216,17 +216,17 @@ def _entry(
     reference: Reference | None,
     address: ObjectAddress | None,
     info: ObjectInfo | StoreErrorInfo | None,
-) -> Entry:
+) -> ListedXCom:
     # Text that may be a reference is one if its object is there, and otherwise the value that it looks like.
     if reference is None or (reference.confidence == "ambiguous" and not isinstance(info, ObjectInfo)):
-        return Entry(row, "database", row.size, _type_of(row.raw), reference)
+        return ListedXCom(row, "database", row.size, _type_of(row.raw), reference)
     if address is None:
-        return Entry(row, "unresolved", reference.size, reference.codec, reference)
+        return ListedXCom(row, "unresolved", reference.size, reference.codec, reference)
     codec = reference.codec or _suffix(address)
     if info is None:
-        return Entry(row, "missing", reference.size, codec, reference, address)
+        return ListedXCom(row, "missing", reference.size, codec, reference, address)
     size = info.size if isinstance(info, ObjectInfo) else reference.size
-    return Entry(row, "s3", size, codec, reference, address)
+    return ListedXCom(row, "s3", size, codec, reference, address)
 
 
 def _type_of(raw: bytes | None) -> str:
@@ -246,7 +246,7 @@ def _suffix(address: ObjectAddress) -> str | None:
     return found[1].lower() if found else None
 
 
-def _size_or_less(entry: Entry) -> int:
+def _size_or_less(entry: ListedXCom) -> int:
     return -1 if entry.size is None else entry.size
 
 

@@ -14,7 +14,7 @@ from xcomctl.policy.globs import glob_pattern
 from xcomctl.policy.model import Pin, Policy, Rule
 from xcomctl.units import exact_duration, format_time
 
-Query = tuple[str, dict[str, object]]
+SqlQuery = tuple[str, dict[str, object]]
 
 _TERMINAL = ", ".join(f"'{state}'" for state in TERMINAL_RUN_STATES)
 
@@ -101,7 +101,7 @@ _EXPIRED = (
 _EXPIRES = " AND ".join(f"NOT coalesce({keep.condition}, true)" for keep in _KEEPS)
 
 
-def expiring_rows_sql(policy: Policy, now: datetime) -> Query:
+def expiring_rows_sql(policy: Policy, now: datetime) -> SqlQuery:
     """A query over an inventory that gives `(row_id, reason)` of each row that may go, with its parameters.
 
     A row whose reference cannot be followed with the roots at hand stays: its going would leave an object that nothing
@@ -113,7 +113,7 @@ def expiring_rows_sql(policy: Policy, now: datetime) -> Query:
     return f"{judged} SELECT row_id, {_EXPIRED} AS reason FROM judged WHERE {_EXPIRES}", parameters
 
 
-def verdicts_sql(policy: Policy, now: datetime) -> Query:
+def verdicts_sql(policy: Policy, now: datetime) -> SqlQuery:
     """A query over an inventory that gives the verdict on every row, with its parameters.
 
     Columns: `row_id`, `rule_no` (in `Policy.ordered_rules`), `expires`, `reason` (of a row that may go), and `kept_by`, a
@@ -135,7 +135,7 @@ def verdicts_sql(policy: Policy, now: datetime) -> Query:
     return query, parameters
 
 
-def pinned_objects_sql(policy: Policy, now: datetime) -> Query:
+def pinned_objects_sql(policy: Policy, now: datetime) -> SqlQuery:
     """A query over an inventory that gives `(object_id, reason)` of each object that a pin keeps, with its parameters.
 
     A pin keeps an object whose key's coordinates match. A coordinate that neither the key nor a row tells may be the pinned
@@ -172,7 +172,7 @@ def pinned_objects_sql(policy: Policy, now: datetime) -> Query:
     return query, parameters
 
 
-def _judged(policy: Policy, now: datetime) -> Query:
+def _judged(policy: Policy, now: datetime) -> SqlQuery:
     """CTEs that end in `judged`: every row, once, with all that the conditions of `_KEEPS` need."""
     parameters: dict[str, object] = {"now": now.replace(tzinfo=None)}
     rules = policy.ordered_rules

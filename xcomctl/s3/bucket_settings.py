@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from botocore.exceptions import ClientError
 
 from xcomctl.errors import StoreError
-from xcomctl.s3.errors import Request, code_of, is_denied, knows_not, status_of, translating
+from xcomctl.s3.errors import Request, code_of, is_denied, knows_not, status_of, translate_s3_errors
 from xcomctl.s3.interface import BucketSettings, LifecycleRule, StoreErrorInfo
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def bucket_settings(client: S3Client, request: Request) -> BucketSettings:
 def _asked(request: Request, ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | StoreErrorInfo:
     """The answer; nothing in it where nothing is set, or the server does not know the question."""
     try:
-        with translating(request):
+        with translate_s3_errors(request):
             try:
                 return ask()
             except ClientError as error:

@@ -18,7 +18,7 @@ from xcomctl.s3.errors import (
     code_of,
     knows_not,
     parameters_of,
-    translating,
+    translate_s3_errors,
     was_repeated,
 )
 from xcomctl.s3.interface import Copy, CopyOutcome, ObjectInfo
@@ -78,7 +78,9 @@ class Copier:
             return CopyOutcome(wanted, "gone" if head is None else "changed")
         if wanted.if_absent and (there := self._info(wanted.target)) is not None:
             return CopyOutcome(wanted, "exists", there)
-        with translating(Request("s3:PutObject", self._endpoint, wanted.target.bucket, wanted.target.key)):
+        with translate_s3_errors(
+            Request("s3:PutObject", self._endpoint, wanted.target.bucket, wanted.target.key)
+        ):
             try:
                 if wanted.source.size > _LARGEST_SINGLE:
                     self._in_parts(wanted, head)

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from xcomctl.errors import XcomctlError
 from xcomctl.models import ObjectAddress
-from xcomctl.s3.errors import ABSENT_CODES, TRANSIENT_CODES, Request, code_of, knows_not, translating
+from xcomctl.s3.errors import ABSENT_CODES, TRANSIENT_CODES, Request, code_of, knows_not, translate_s3_errors
 from xcomctl.s3.interface import Capabilities, DeleteOutcome, ObjectInfo, ObjectVersion, StoreErrorInfo
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Deleter:
 
     def _ask(self, targets: Sequence[_Target]) -> dict[_Target, DeleteOutcome]:
         """One request for all `targets`. Raises StoreError if the request as a whole failed."""
-        with translating(self._request):
+        with translate_s3_errors(self._request):
             try:
                 answer = self._request_batch(targets)
             except ClientError as error:
@@ -180,7 +180,7 @@ class Deleter:
             {"IfMatch": f'"{target.etag}"'} if target.etag is not None and self._conditional_single else {}
         )
         try:
-            with translating(request):
+            with translate_s3_errors(request):
                 try:
                     answer = self._client.delete_object(**named, **condition)
                 except ClientError as error:

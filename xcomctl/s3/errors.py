@@ -122,7 +122,7 @@ def parameters_of(client: S3Client, operation: str) -> frozenset[str]:
 
 
 @contextmanager
-def translating(request: Request) -> Iterator[None]:
+def translate_s3_errors(request: Request) -> Iterator[None]:
     """Turn what botocore raises inside the block into the error of our tree that says the same, with what to do about it.
 
     Raises NotFoundError for a missing object, UsageError for an impossible address, else StoreError.

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from xcomctl.errors import StoreError, XcomctlError
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.s3.errors import ABSENT_CODES, Request, code_of, is_denied, knows_not, translating
+from xcomctl.s3.errors import ABSENT_CODES, Request, code_of, is_denied, knows_not, translate_s3_errors
 from xcomctl.s3.interface import Capabilities
 from xcomctl.s3.versions import versioning_and_mfa, versions_of
 
@@ -53,7 +53,7 @@ def probe(client: S3Client, root: Root, request: Request) -> Capabilities:
 
 
 def _has_object_lock(client: S3Client, request: Request) -> bool:
-    with translating(replace(request, right="s3:GetBucketObjectLockConfiguration")):
+    with translate_s3_errors(replace(request, right="s3:GetBucketObjectLockConfiguration")):
         try:
             answer = client.get_object_lock_configuration(Bucket=request.bucket)
         except ClientError as error:
@@ -151,7 +151,7 @@ class _Scratch:
 
     def _put(self, key: str, **condition: Any) -> str:
         """The etag of what was written, as a condition names it."""
-        with translating(self._asking("s3:PutObject", key)):
+        with translate_s3_errors(self._asking("s3:PutObject", key)):
             answer = self._client.put_object(
                 **self._named(key),
                 Body=b"",
@@ -162,11 +162,11 @@ class _Scratch:
         return answer["ETag"]
 
     def _delete(self, key: str, **condition: Any) -> dict[str, Any]:
-        with translating(self._asking("s3:DeleteObject", key)):
+        with translate_s3_errors(self._asking("s3:DeleteObject", key)):
             return dict(self._client.delete_object(**self._named(key), **condition))
 
     def _delete_batch(self, key: str, etag: str) -> None:
-        with translating(self._asking("s3:DeleteObject", key)):
+        with translate_s3_errors(self._asking("s3:DeleteObject", key)):
             answer = self._client.delete_objects(
                 Bucket=self._root.bucket, Delete={"Objects": [{"Key": self._root.at(key).key, "ETag": etag}]}
             )
@@ -174,7 +174,7 @@ class _Scratch:
                 raise ClientError({"Error": {"Code": error.get("Code", "")}}, "DeleteObjects")
 
     def _exists(self, key: str) -> bool:
-        with translating(self._asking("s3:GetObject", key)):
+        with translate_s3_errors(self._asking("s3:GetObject", key)):
             try:
                 self._client.head_object(**self._named(key))
             except ClientError as error:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from xcomctl.errors import StoreError, XcomctlError
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.s3.errors import Request, UnreachableError, is_denied, status_of, translating
+from xcomctl.s3.errors import Request, UnreachableError, is_denied, status_of, translate_s3_errors
 from xcomctl.s3.interface import StoreRight
 from xcomctl.s3.versions import versioning_of
 
@@ -79,7 +79,7 @@ class _Asking:
     def _right(self, name: str, ask: Callable[[], object]) -> StoreRight:
         request = replace(self._request, right=name)
         try:
-            with translating(request):
+            with translate_s3_errors(request):
                 ask()
         except UnreachableError:
             raise

@@ -25,7 +25,15 @@ from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.bucket_settings import bucket_settings
 from xcomctl.s3.copy import Copier, failed, info_of
 from xcomctl.s3.delete import Deleter, add_content_md5, as_judged
-from xcomctl.s3.errors import ABSENT_CODES, Request, code_of, label, missing_bucket, set_up_error, translating
+from xcomctl.s3.errors import (
+    ABSENT_CODES,
+    Request,
+    code_of,
+    label,
+    missing_bucket,
+    set_up_error,
+    translate_s3_errors,
+)
 from xcomctl.s3.interface import (
     BucketSettings,
     Capabilities,
@@ -141,7 +149,7 @@ class S3Store:
         if length is not None and length <= 0:
             return b""
         client = self._client()
-        with translating(self._request("s3:GetObject", address.bucket, address.key)):
+        with translate_s3_errors(self._request("s3:GetObject", address.bucket, address.key)):
             if start == 0 and length is None:
                 answer = client.get_object(Bucket=address.bucket, Key=address.key)
             else:
@@ -166,7 +174,7 @@ class S3Store:
         """The whole payload, in chunks of `chunk_size` bytes. Raises NotFoundError, StoreError."""
         client = self._client()
         with (
-            translating(self._request("s3:GetObject", address.bucket, address.key)),
+            translate_s3_errors(self._request("s3:GetObject", address.bucket, address.key)),
             closing(client.get_object(Bucket=address.bucket, Key=address.key)["Body"]) as body,
         ):
             yield from body.iter_chunks(chunk_size)
@@ -274,7 +282,7 @@ class S3Store:
     def _head(self, address: ObjectAddress) -> HeadObjectOutputTypeDef | None:
         """Headers of an object; None only if the store says that there is no such key. Raises StoreError."""
         client = self._client()
-        with translating(self._request("s3:GetObject", address.bucket, address.key)):
+        with translate_s3_errors(self._request("s3:GetObject", address.bucket, address.key)):
             try:
                 head = client.head_object(Bucket=address.bucket, Key=address.key)
             except ClientError as error:
@@ -291,7 +299,7 @@ class S3Store:
         """Headers of the answer to a HEAD of the bucket. Raises StoreError, also where the bucket does not exist."""
         client, request = self._client(), self._request("s3:ListBucket", bucket)
         try:
-            with translating(request):
+            with translate_s3_errors(request):
                 answer = client.head_bucket(Bucket=bucket)
         except NotFoundError as error:
             raise missing_bucket(request) from error

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from xcomctl.errors import ConflictError, StoreError
 from xcomctl.models import ObjectAddress
-from xcomctl.s3.errors import Request, code_of, knows_not, parameters_of, translating
+from xcomctl.s3.errors import Request, code_of, knows_not, parameters_of, translate_s3_errors
 from xcomctl.s3.interface import Description, Download, ObjectInfo, Store
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _MOST_PARTS = 10_000
 def opened(client: S3Client, address: ObjectAddress, endpoint: str) -> Iterator[Download]:
     """An object of which the content comes as it is asked for. Raises NotFoundError, StoreError."""
     request = Request("s3:GetObject", endpoint, address.bucket, address.key)
-    with translating(request):
+    with translate_s3_errors(request):
         answer = client.get_object(Bucket=address.bucket, Key=address.key)
     info = ObjectInfo(address, answer["ContentLength"], answer["ETag"].strip('"'), answer["LastModified"])
     described = Description(
@@ -42,7 +42,7 @@ def opened(client: S3Client, address: ObjectAddress, endpoint: str) -> Iterator[
 
 def _chunks(answer: GetObjectOutputTypeDef, info: ObjectInfo, request: Request) -> Iterator[bytes]:
     received = 0
-    with translating(request):
+    with translate_s3_errors(request):
         for chunk in answer["Body"].iter_chunks(_CHUNK):
             received += len(chunk)
             yield chunk
@@ -69,7 +69,7 @@ class Uploader:
             raise _conflict(address)
         named: dict[str, Any] = {"Bucket": address.bucket, "Key": address.key}
         described = _described(description)
-        with translating(Request("s3:PutObject", self._endpoint, address.bucket, address.key)):
+        with translate_s3_errors(Request("s3:PutObject", self._endpoint, address.bucket, address.key)):
             try:
                 if size <= _PART:
                     content = _exactly(body, size, address)

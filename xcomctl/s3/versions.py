@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from xcomctl.errors import StoreError
 from xcomctl.models import ObjectAddress
-from xcomctl.s3.errors import Request, is_denied, knows_not, translating
+from xcomctl.s3.errors import Request, is_denied, knows_not, translate_s3_errors
 from xcomctl.s3.interface import ObjectVersion
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def versioning_of(client: S3Client, request: Request) -> str | None:
 
 def versioning_and_mfa(client: S3Client, request: Request) -> tuple[str | None, bool]:
     """`versioning_of`, and whether removing a version needs a second factor. Raises StoreError."""
-    with translating(request):
+    with translate_s3_errors(request):
         try:
             answer = client.get_bucket_versioning(Bucket=request.bucket)
         except ClientError as error:
@@ -39,7 +39,7 @@ def versions_of(client: S3Client, address: ObjectAddress, request: Request) -> l
     found: list[ObjectVersion] = []
     after: dict[str, Any] = {}
     while True:
-        with translating(request):
+        with translate_s3_errors(request):
             page = client.list_object_versions(Bucket=address.bucket, Prefix=address.key, **after)
         ours = [_version(address, item, False) for item in page.get("Versions", []) if _is_of(item, address)]
         ours += [

@@ -12,7 +12,15 @@ from botocore.parsers import ResponseParserError
 
 from xcomctl.errors import ConflictError, XcomctlError
 from xcomctl.models import ObjectAddress
-from xcomctl.s3.errors import ABSENT_CODES, Request, code_of, knows_not, status_of, translating, was_repeated
+from xcomctl.s3.errors import (
+    ABSENT_CODES,
+    Request,
+    code_of,
+    knows_not,
+    status_of,
+    translate_s3_errors,
+    was_repeated,
+)
 from xcomctl.s3.interface import ObjectInfo, Store
 
 if TYPE_CHECKING:
@@ -73,7 +81,7 @@ class Writer:
             "ContentMD5": base64.b64encode(digest).decode(),
         }
         attempts = 0
-        with translating(self._request):
+        with translate_s3_errors(self._request):
             while True:
                 attempts += 1
                 try:

@@ -83,14 +83,14 @@ def _silent(cause: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class LockWait:
     """How long a lock that somebody else holds is waited for, and who is told, once, that it is."""
 
     wait: timedelta
     tell: Callable[[str], None] = _silent
 
 
-AT_ONCE = Patience(timedelta(0))
+NO_WAIT = LockWait(timedelta(0))
 
 
 class Lock:
@@ -114,11 +114,11 @@ class Lock:
         operation_id: str,
         ttl: timedelta = timedelta(minutes=5),
         source: Source | None = None,
-        patience: Patience = AT_ONCE,
+        lock_wait: LockWait = NO_WAIT,
     ) -> Lock:
         """Take the lock of a root, also one whose time is over. `source` takes its place where the store has no locks.
 
-        Raises LockedError where somebody else holds it for longer than `patience` lasts, RefusedError where neither side
+        Raises LockedError where somebody else holds it for longer than `lock_wait` lasts, RefusedError where neither side
         can lock; SourceError, StoreError.
         """
         began, told = time.monotonic(), False
@@ -126,11 +126,11 @@ class Lock:
             try:
                 return cls._acquire_now(store, root, holder, operation_id, ttl, source)
             except LockedError as error:
-                left = patience.wait.total_seconds() - (time.monotonic() - began)
+                left = lock_wait.wait.total_seconds() - (time.monotonic() - began)
                 if left <= 0:
                     raise
                 if not told:
-                    patience.tell(str(error))
+                    lock_wait.tell(str(error))
                     told = True
             # Several that wait for the same one do not ask in step.
             time.sleep(min(left, random.uniform(*_ASKED_AGAIN_AFTER)))  # noqa: S311 - no secret

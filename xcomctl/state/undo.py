@@ -11,11 +11,11 @@ from xcomctl.airflow.interface import RowRecord, Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import RefusedError
 from xcomctl.models import Root
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo, Store
-from xcomctl.state.journal import OperationRecord, Step, steps
+from xcomctl.state.journal import JournalStep, OperationRecord, steps
 from xcomctl.state.operation import Operation
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.intents import discarded_of
 
 ROW_RESULTS = ("inserted", "identical", "conflict", "no_task_instance", "no_object")
@@ -92,7 +92,7 @@ def undo(
     store: Store,
     dialects: Dialects,
     undone: Undone,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> None:
     """Bring back what the operation `record` took away, as steps of `operation`, counting in `undone`.
 
@@ -165,7 +165,7 @@ def _without_object(
     return [record for record in records if id(record) in absent]
 
 
-def _discarded(step: Step, record: OperationRecord, undone: Undone) -> Iterator[Discarded]:
+def _discarded(step: JournalStep, record: OperationRecord, undone: Undone) -> Iterator[TrashEntry]:
     """What a step moved to the trash; what it deleted for good is counted."""
     if step.kind == "discard_objects":
         for entry in step.outcome or ():
@@ -176,7 +176,7 @@ def _discarded(step: Step, record: OperationRecord, undone: Undone) -> Iterator[
                 undone.add_object(entry["uri"], "deleted")
 
 
-def _deleted(step: Step) -> Iterator[RowRecord]:
+def _deleted(step: JournalStep) -> Iterator[RowRecord]:
     if step.kind == "delete_rows":
         deleted = {(e["table"], e["row_key"]) for e in step.outcome or () if e["result"] == "deleted"}
         for entry in step.intent:

@@ -7,21 +7,21 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.applying import Manner, carry_out
-from xcomctl.cli.collecting import Accept, MaxRate, WaitLock, Yes, parse_wait
+from xcomctl.cli.collect_options import Accept, MaxRate, WaitLock, Yes, parse_wait
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
+from xcomctl.cli.run_plan import ApplyOptions, run_plan
 from xcomctl.cli.saved_plans import introduce
-from xcomctl.cli.scoping import require_acceptances
+from xcomctl.cli.scope_options import require_acceptances
 
 
 @with_options
 def apply(
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A saved plan.", show_default=False)],
     policy: Annotated[
@@ -53,7 +53,7 @@ def apply(
     require_columns(ACTION_COLUMNS, style)
     require_acceptances(accept or ())
     wait = parse_wait(wait_lock)
-    voice = talk.talk()
+    log = log_options.log()
 
     from xcomctl.gc.freshness import require_fresh
     from xcomctl.gc.plan_file import load
@@ -62,7 +62,7 @@ def apply(
     digest = None if policy is None else load_policy(policy).digest
     with Interruption() as interruption, connection.open(resources) as session:
         saved = load(file, session.resources.tmp)
-        introduce(saved, voice)
+        introduce(saved, log)
         fresh = require_fresh(
             saved,
             session.source,
@@ -72,11 +72,11 @@ def apply(
             policy_digest=digest,
             accepted=accept or (),
         )
-        carry_out(
+        run_plan(
             fresh,
             session,
-            Manner("apply", yes=yes, max_rate=max_rate, wait_lock=wait),
+            ApplyOptions("apply", yes=yes, max_rate=max_rate, wait_lock=wait),
             style=style,
-            talk=voice,
+            log=log,
             interruption=interruption,
         )

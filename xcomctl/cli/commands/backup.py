@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions, with_options
-from xcomctl.cli.scoping import resolve_roots
+from xcomctl.cli.options import ConnectionOptions, LogOptions, SelectionOptions, with_options
+from xcomctl.cli.scope_options import resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
 
@@ -43,7 +43,7 @@ def backup(
     context: typer.Context,
     connection: ConnectionOptions,
     selection: SelectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     to: Annotated[
         str | None,
         typer.Option("--to", metavar="PLACE", help="Where backups are kept: DIR or s3://bucket/prefix."),
@@ -68,20 +68,20 @@ def backup(
         return
     if to is None:
         raise UsageError("there is no place given for the backup", hint="xcomctl backup --to /backups/xcoms")
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open() as session:
-        roots = resolve_roots(session, voice)
+        roots = resolve_roots(session, log)
 
         from xcomctl.backup import back_up
         from xcomctl.cli.output.backups import backup_lines
 
-        shelf = session.shelf(to, apart_from=roots)
-        with stages(voice) as report:
+        backup_target = session.backup_target(to, apart_from=roots)
+        with stages(log) as report:
             result = back_up(
                 session.source,
                 session.store,
                 session.dialects,
-                shelf,
+                backup_target,
                 selection.selection(),
                 roots=roots,
                 now=datetime.now(timezone.utc),
@@ -104,7 +104,7 @@ def backup(
 def backup_verify(
     place: BackupPlace,
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     output: DocumentOutput = DocumentFormat.table,
 ) -> None:
     """Read all of a backup and compare checksums; exit 4 if anything is missing or is not what was written.
@@ -115,15 +115,15 @@ def backup_verify(
 
         xcomctl backup verify s3://safe-bucket/xcoms@20261122T150000Z-1a2b3c4d
     """
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open() as session:
         from xcomctl.backup import read_manifest, split_place, verify
         from xcomctl.cli.output.backups import verification_lines
 
         where, backup_id = split_place(place)
-        shelf = session.shelf(where)
-        with stages(voice) as report:
-            result = verify(shelf, read_manifest(shelf, backup_id), report=report)
+        backup_target = session.backup_target(where)
+        with stages(log) as report:
+            result = verify(backup_target, read_manifest(backup_target, backup_id), report=report)
         emit_document(result.document(), verification_lines(result, where), output)
     raise typer.Exit(4 if result.findings else 0)
 
@@ -144,8 +144,8 @@ def backup_ls(
         from xcomctl.backup import backup_ids, read_manifest
         from xcomctl.units import format_size, format_time, quantity
 
-        shelf = session.shelf(place)
-        manifests = [read_manifest(shelf, backup_id) for backup_id in backup_ids(shelf)]
+        backup_target = session.backup_target(place)
+        manifests = [read_manifest(backup_target, backup_id) for backup_id in backup_ids(backup_target)]
         lines = [
             f"{one.id}  {format_time(one.snapshot_at)}  {quantity(one.counts['rows'], 'row')}"
             f"  {quantity(one.counts['objects_stored'], 'object')}  {format_size(one.counts['bytes'])}"

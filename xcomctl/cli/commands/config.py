@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output import output as data
 from xcomctl.cli.output.columns import Column
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.config.masking import mask_url
 from xcomctl.config.settings import Configuration, Setting
 from xcomctl.errors import UsageError
@@ -26,14 +26,14 @@ class _Line:
 
 @with_options
 def config_show(
-    connection: ConnectionOptions, resources: ResourceOptions, output: OutputOptions, talk: TalkOptions
+    connection: ConnectionOptions, resources: ResourceOptions, output: OutputOptions, log_options: LogOptions
 ) -> None:
     """Print each setting with its value, secrets masked, and its origin.
 
     A setting that is absent or wrong is shown with the reason. Nothing is connected.
     """
     style = output.style()
-    named = None if talk.log_format is None else talk.log_format.value
+    named = None if log_options.log_format is None else log_options.log_format.value
     configuration = replace(connection.flags(resources), log_format=named).load()
     data.write(_lines(configuration), _COLUMNS, style, sys.stdout)
 

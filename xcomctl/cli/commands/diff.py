@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.completion import complete_ref
-from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, RefArgument, with_options
 from xcomctl.cli.output.text import json_safe
-from xcomctl.cli.policies import DocumentFormat
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.policy_options import DocumentFormat
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.errors import UsageError
 from xcomctl.units import format_size
 
@@ -30,7 +30,7 @@ _DIFFERENT = 4
 @with_options
 def diff(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     ref: RefArgument,
     other: Annotated[
@@ -106,7 +106,7 @@ def diff(
             new = find(ref, session)
             old = _counterpart(new, run, session)
         if rows is None and old.size + new.size > _LARGE:
-            talk.talk().note(
+            log_options.log().note(
                 f"reading {format_size(old.size + new.size)} to compare it; --rows 100000 reads less"
             )
         how = Comparison(on=keys, rows=rows, limit=limit or None)

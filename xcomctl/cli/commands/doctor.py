@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.cli.suggesting import IamPurpose, print_iam, suggest
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     from xcomctl.cli.output.columns import OutputStyle
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
-    from xcomctl.doctor import Diagnosis, Patient
-    from xcomctl.progress import Report
+    from xcomctl.doctor import CheckContext, CheckResult
+    from xcomctl.progress import Progress
 
 _PRINT = "Print instead"
 
@@ -33,7 +33,7 @@ _PRINT = "Print instead"
 def doctor(
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     quick: Annotated[
         bool,
@@ -79,21 +79,23 @@ def doctor(
         xcomctl doctor --iam gc > policy.json
     """
     style = output.style()
-    voice = talk.talk()
+    log = log_options.log()
     if suggest_config is not None and iam is not None:
         raise UsageError("--suggest-config and --iam print one thing each", hint="give one of them")
     with Interruption(), connection.open(resources) as session:
         if iam is not None:
-            print_iam(session, iam, voice)
+            print_iam(session, iam, log)
             return
         if suggest_config is not None:
-            suggest(session, suggest_config, voice)
+            suggest(session, suggest_config, log)
             return
-        failed = _examine(session, style, voice, quick=quick, policy=policy)
+        failed = _examine(session, style, log, quick=quick, policy=policy)
     raise typer.Exit(4 if failed else 0)
 
 
-def _examine(session: Session, style: OutputStyle, talk: Talk, *, quick: bool, policy: Path | None) -> bool:
+def _examine(
+    session: Session, style: OutputStyle, log: StderrLog, *, quick: bool, policy: Path | None
+) -> bool:
     """Make every check and write what comes of it; whether one failed."""
     from xcomctl.cli.output.checks import CHECK_COLUMNS, STATUSES, print_checks
     from xcomctl.cli.output.output import write
@@ -102,17 +104,17 @@ def _examine(session: Session, style: OutputStyle, talk: Talk, *, quick: bool, p
 
     statuses: list[str] = []
 
-    def all_of_them() -> Iterator[Diagnosis]:
+    def all_of_them() -> Iterator[CheckResult]:
         with ExitStack() as shown:
-            reports: list[Report] = []
+            reports: list[Progress] = []
 
             def report(stage: str, count: int) -> None:
                 if not reports:
-                    reports.append(shown.enter_context(stages(talk)))
+                    reports.append(shown.enter_context(stages(log)))
                 reports[0](stage, count)
 
-            settings, patient = _patient(session, policy=policy, report=report)
-            for one in chain(settings, examine(patient, quick=quick)):
+            settings, context = _patient(session, policy=policy, report=report)
+            for one in chain(settings, examine(context, quick=quick)):
                 # Progress of a check ends before what comes of it is written.
                 shown.close()
                 reports.clear()
@@ -141,22 +143,22 @@ def _examine(session: Session, style: OutputStyle, talk: Talk, *, quick: bool, p
 
 
 def _patient(
-    session: Session, *, policy: Path | None = None, report: Report
-) -> tuple[list[Diagnosis], Patient]:
+    session: Session, *, policy: Path | None = None, report: Progress
+) -> tuple[list[CheckResult], CheckContext]:
     """What is to be examined, as far as it is configured, and what is wrong with the configuration."""
     from xcomctl.dialects.registry import DialectRegistry
-    from xcomctl.doctor import Diagnosis, Patient
+    from xcomctl.doctor import CheckContext, CheckResult
     from xcomctl.inventory.resources import Resources
     from xcomctl.policy.file import load_policy
 
-    wrong: dict[str, Diagnosis] = {}
+    wrong: dict[str, CheckResult] = {}
 
     def tried(name: str, look_up: Callable[[], object]) -> bool:
         try:
             look_up()
         except UsageError as error:
             # A file that cannot be read spoils every setting: that is one fault.
-            wrong.setdefault(str(error), Diagnosis(f"configuration.{name}", "fail", str(error), error.hint))
+            wrong.setdefault(str(error), CheckResult(f"configuration.{name}", "fail", str(error), error.hint))
             return False
         return True
 
@@ -184,8 +186,8 @@ def _patient(
             "db": database.origin,
             "stores": stores.origin,
         }
-        found.append(Diagnosis("configuration", "ok", told, facts=facts))
-    return found, Patient(
+        found.append(CheckResult("configuration", "ok", told, facts=facts))
+    return found, CheckContext(
         session.source if has_database else None,
         lambda: session.store,
         session.dialects if has_dialects else DialectRegistry(),

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.inventories import InventoryToAsk, JudgingOptions, inventory_to_ask
-from xcomctl.cli.measuring import MetricsOption, recording
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.metrics_recorder import MetricsOption, record_metrics
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output.output import write
 from xcomctl.cli.output.text import visible
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import for_people, require_columns
-from xcomctl.cli.weighing import ChoiceOptions, PartOptions
+from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
+from xcomctl.cli.usage_options import ChoiceOptions, PartOptions
 from xcomctl.errors import UsageError
 from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import TableWeight
-    from xcomctl.cli.measuring import Recording
+    from xcomctl.cli.metrics_recorder import MetricsRecorder
     from xcomctl.cli.output.columns import Column, OutputStyle
-    from xcomctl.inventory.snapshot_file import KeptInventory
-    from xcomctl.inventory.usage import Chosen, Dimension, Growth, Part
+    from xcomctl.inventory.snapshot_file import SnapshotFile
+    from xcomctl.inventory.usage import Chosen, Dimension, Growth, UsagePart
 
 _DAGS_RECORDED = 50
 """How many DAGs metrics tell one by one: each is a time series."""
@@ -41,10 +41,10 @@ def du(
     connection: ConnectionOptions,
     resources: ResourceOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     parts: PartOptions,
     choice: ChoiceOptions,
-    inventory: InventoryToAsk = None,
+    inventory: SnapshotFileOption = None,
     policy: Annotated[
         Path | None,
         typer.Option(
@@ -73,8 +73,8 @@ def du(
 
         xcomctl du --tables
     """
-    voice = talk.talk()
-    with recording(metrics_file, "du", voice) as record:
+    log = log_options.log()
+    with record_metrics(metrics_file, "du", log) as record:
         style = output.style()
         by = parts.dimensions()
         question = _Question(by, choice.chosen(datetime.now(timezone.utc)), parts.most(style), style)
@@ -88,7 +88,7 @@ def du(
                 _write_tables(weights, style)
                 return
             question.check(growth=parts.growth)
-            kept = inventory_to_ask(inventory, session, JudgingOptions(policy=policy), voice, opened)
+            kept = snapshot_file_to_query(inventory, session, JudgingOptions(policy=policy), log, opened)
             opened.enter_context(kept)
             # A kept inventory is asked where the database is out of reach, too.
             asked = not _is_kept(inventory) and (record.wanted or for_people(style))
@@ -101,7 +101,7 @@ def du(
             if for_people(style):
                 question.write_summary(kept, total, weights)
             if not total.rows and not total.objects:
-                voice.note("nothing matches")
+                log.note("nothing matches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +116,26 @@ class _Question:
     def check(self, *, growth: bool) -> None:
         """Raise UsageError for columns that there are not, before anything is read."""
         from xcomctl.cli.output.usage import DAY_COLUMNS
-        from xcomctl.inventory.usage import Part
+        from xcomctl.inventory.usage import UsagePart
 
         if growth:
             require_columns(DAY_COLUMNS, self.style)
         else:
-            require_columns(self._columns(Part((), 0, 0, 0, 0)), self.style)
+            require_columns(self._columns(UsagePart((), 0, 0, 0, 0)), self.style)
 
-    def growth(self, kept: KeptInventory) -> Growth | None:
+    def growth(self, kept: SnapshotFile) -> Growth | None:
         """What comes in; None where that cannot be told."""
         from xcomctl.inventory.usage import growth_of
 
         return None if self.chosen.until is not None else growth_of(kept, self.chosen)
 
-    def write_growth(self, kept: KeptInventory) -> None:
+    def write_growth(self, kept: SnapshotFile) -> None:
         from xcomctl.cli.output.usage import DAY_COLUMNS
         from xcomctl.inventory.usage import new_bytes
 
         write(new_bytes(kept, self.chosen), DAY_COLUMNS, self.style, sys.stdout)
 
-    def write_parts(self, kept: KeptInventory) -> Part:
+    def write_parts(self, kept: SnapshotFile) -> UsagePart:
         """Write the parts; the whole, for what else is said of it."""
         from xcomctl.inventory.usage import break_down
 
@@ -143,7 +143,7 @@ class _Question:
         write(found.parts, self._columns(found.total), self.style, sys.stdout)
         return found.total
 
-    def write_summary(self, kept: KeptInventory, total: Part, weights: Sequence[TableWeight]) -> None:
+    def write_summary(self, kept: SnapshotFile, total: UsagePart, weights: Sequence[TableWeight]) -> None:
         """For people: the sum, where it leads, and, of all of it, what the database's own tables weigh."""
         from xcomctl.cli.output.usage import growth_line, weight_lines
         from xcomctl.inventory.usage import Chosen, break_down, dimensions
@@ -163,7 +163,7 @@ class _Question:
         for line in lines:
             sys.stdout.write(visible(line) + "\n")
 
-    def _columns(self, total: Part) -> Sequence[Column[Part]]:
+    def _columns(self, total: UsagePart) -> Sequence[Column[UsagePart]]:
         from xcomctl.cli.output.usage import part_columns
 
         return part_columns(
@@ -181,7 +181,7 @@ def _is_kept(inventory: str | None) -> bool:
 
 
 def _record(
-    record: Recording, kept: KeptInventory, question: _Question, weights: Sequence[TableWeight]
+    record: MetricsRecorder, kept: SnapshotFile, question: _Question, weights: Sequence[TableWeight]
 ) -> None:
     if not record.wanted:
         return

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, RefArgument, with_options
 from xcomctl.cli.output.text import json_safe
-from xcomctl.cli.policies import DocumentFormat, read_policy
-from xcomctl.cli.resources import ResourceOptions
-from xcomctl.cli.scoping import IgnoreArchives, both_sides, parse_min_age
+from xcomctl.cli.policy_options import DocumentFormat, read_policy
+from xcomctl.cli.resource_options import ResourceOptions
+from xcomctl.cli.scope_options import IgnoreArchives, both_sides, parse_min_age
 
 _POLICY = "What may go"
 
@@ -22,7 +22,7 @@ _POLICY = "What may go"
 @with_options
 def explain(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     ref: RefArgument,
     older_than: Annotated[
@@ -76,7 +76,7 @@ def explain(
         xcomctl explain s3://my-bucket/xcom/etl/r1/load/0b7f... --policy policy.toml
     """
     rules, file_age, orphans = read_policy(policy, older_than, keep_last)
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open(resources) as session:
         from xcomctl.cli.output.explanations import explanation_lines
         from xcomctl.inventory.explain import explain as explained
@@ -91,7 +91,7 @@ def explain(
             ignore_archives=ignore_archives,
             orphans=orphans,
         )
-        with both_sides(session, voice) as sides:
+        with both_sides(session, log) as sides:
             explanation = explained(ref, sides, question)
     if output is DocumentFormat.json:
         text = json.dumps(explanation.document(), ensure_ascii=False, indent=2)

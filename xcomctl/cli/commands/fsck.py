@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.measuring import MetricsOption, recording
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
-from xcomctl.cli.results import FINDING_COLUMNS, emit_check, require_columns
-from xcomctl.cli.scoping import (
+from xcomctl.cli.metrics_recorder import MetricsOption, record_metrics
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
+from xcomctl.cli.results import FINDING_COLUMNS, emit_fsck, require_columns
+from xcomctl.cli.scope_options import (
     IgnoreArchives,
     MinAge,
     S3Inventory,
@@ -29,7 +29,7 @@ from xcomctl.inventory.shards import Shard
 def fsck(
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     min_age: MinAge = "24h",
     unsafe_min_age: UnsafeMinAge = False,
@@ -53,8 +53,8 @@ def fsck(
 
         xcomctl fsck -o ndjson | jq -r 'select(.finding == "orphaned") | .uri'
     """
-    voice = talk.talk()
-    with recording(metrics_file, "fsck", voice) as record:
+    log = log_options.log()
+    with record_metrics(metrics_file, "fsck", log) as record:
         style = output.style()
         require_columns(FINDING_COLUMNS, style)
         grace = parse_min_age(min_age, unsafe_min_age)
@@ -68,9 +68,9 @@ def fsck(
             question = Question(min_age=grace, ignore_archives=ignore_archives, shard=part)
             with ExitStack() as kept:
                 # Progress ends before the result is written.
-                with both_sides(session, voice, inventory) as sides:
+                with both_sides(session, log, inventory) as sides:
                     result = kept.enter_context(check(sides, question, now=datetime.now(timezone.utc)))
                 record.check(result)
-                emit_check(result, style, samples=samples)
+                emit_fsck(result, style, samples=samples)
                 found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)
         raise typer.Exit(4 if found else 0)

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.applying import Manner, carry_out
-from xcomctl.cli.collecting import CollectOptions, DryRun, MaxRate, WaitLock, Yes, make_plan, parse_wait
+from xcomctl.cli.collect_options import CollectOptions, DryRun, MaxRate, WaitLock, Yes, make_plan, parse_wait
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.measuring import MetricsOption, recording
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.metrics_recorder import MetricsOption, record_metrics
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
+from xcomctl.cli.run_plan import ApplyOptions, run_plan
 from xcomctl.cli.saved_plans import save_plan
 from xcomctl.errors import UsageError
 
@@ -22,7 +22,7 @@ from xcomctl.errors import UsageError
 def gc(
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     what: CollectOptions,
     resources: ResourceOptions,
     dry_run: DryRun = False,
@@ -58,8 +58,8 @@ def gc(
 
         xcomctl gc --older-than 30d --shard 3/8 --yes
     """
-    voice = talk.talk()
-    with recording(metrics_file, "gc", voice, acts=True) as record:
+    log = log_options.log()
+    with record_metrics(metrics_file, "gc", log, acts=True) as record:
         style = output.style()
         require_columns(ACTION_COLUMNS, style)
         if out is not None and not dry_run:
@@ -71,20 +71,20 @@ def gc(
             plan = make_plan(
                 session,
                 scope,
-                voice,
+                log,
                 accepted=what.accept,
                 inventory=what.inventory,
                 weighed=record.wanted,
             )
             record.plan(plan)
             if out is not None:
-                save_plan(plan, out, voice)
-            carry_out(
+                save_plan(plan, out, log)
+            run_plan(
                 plan,
                 session,
-                Manner("gc", yes=yes, dry_run=dry_run, max_rate=max_rate, wait_lock=wait),
+                ApplyOptions("gc", yes=yes, dry_run=dry_run, max_rate=max_rate, wait_lock=wait),
                 style=style,
-                talk=voice,
+                log=log,
                 interruption=interruption,
                 on_outcome=record.outcome,
             )

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.inventories import JudgingOptions, make_inventory
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output.columns import Column, machine
 from xcomctl.cli.output.documents import document_chunks
 from xcomctl.cli.output.output import write
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import require_columns
-from xcomctl.cli.scoping import S3Inventory
+from xcomctl.cli.scope_options import S3Inventory
+from xcomctl.cli.snapshot_files import JudgingOptions, make_inventory
 from xcomctl.units import format_size
 
 
@@ -28,7 +28,7 @@ def inventory(
     judging: JudgingOptions,
     resources: ResourceOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     out: Annotated[
         Path,
         typer.Option(
@@ -53,17 +53,15 @@ def inventory(
     """
     style = output.style()
     require_columns(_COLUMNS, style)
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open(resources) as session:
-        from xcomctl.inventory.snapshot_file import open_kept, require_replaceable
+        from xcomctl.inventory.snapshot_file import open_snapshot_file, require_replaceable
 
         require_replaceable(out)
-        make_inventory(out, session, judging, voice, s3_inventory=inventory)
-        with open_kept(out, session.resources) as kept:
+        make_inventory(out, session, judging, log, s3_inventory=inventory)
+        with open_snapshot_file(out, session.resources) as kept:
             about, totals = kept.about(), kept.totals()
-    voice.note(
-        f"the inventory is in {out}", hint=f"xcomctl sql --inventory {shlex.quote(str(out))} STATEMENT"
-    )
+    log.note(f"the inventory is in {out}", hint=f"xcomctl sql --inventory {shlex.quote(str(out))} STATEMENT")
     if style.format == "json" and style.columns is None:
         head = {"schema": "xcomctl.inventory/1", "path": str(out), **machine(asdict(about))}
         for chunk in document_chunks(head, "totals", totals):

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.errors import PartialError, UsageError
 
 if TYPE_CHECKING:
     from xcomctl.cli.output.columns import OutputStyle
     from xcomctl.models import Root
     from xcomctl.s3.interface import Store
-    from xcomctl.state.journal import OperationRecord, Step
+    from xcomctl.state.journal import JournalStep, OperationRecord
 
 
 @with_options
 def log(
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     operation: Annotated[
         str | None,
         typer.Argument(
@@ -48,7 +48,7 @@ def log(
         xcomctl log 20261122T142831Z-1a2b3c4d
     """
     style = output.style()
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open() as session:
         if not session.roots:
             raise UsageError("no store is configured", hint="add --store s3://BUCKET/PREFIX")
@@ -64,7 +64,7 @@ def log(
 
         def on_damage(error: Exception) -> None:
             unreadable.append(str(error))
-            voice.note(str(error))
+            log.note(str(error))
 
         records = operations(session.store, session.roots, limit or None, on_damage=on_damage)
         write(records, OPERATION_COLUMNS, style, sys.stdout)
@@ -80,7 +80,7 @@ def _write_steps(store: Store, roots: list[Root], operation_id: str, style: Outp
     from xcomctl.cli.output.output import write
     from xcomctl.state.journal import find, steps
 
-    def counted(step: Step) -> StepCounts:
+    def counted(step: JournalStep) -> StepCounts:
         results = (
             None if step.outcome is None else Counter(str(entry.get("result")) for entry in step.outcome)
         )

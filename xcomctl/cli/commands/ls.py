@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, SelectionOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, SelectionOptions, with_options
 from xcomctl.cli.output import output as data
 from xcomctl.cli.output.entries import entry_columns
-from xcomctl.cli.scoping import parse_limits
-from xcomctl.look.listing import Listing, Query
+from xcomctl.cli.scope_options import parse_limits
+from xcomctl.look.listing import Listing, ListQuery
 from xcomctl.units import parse_size
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import Selection
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
 
 _PANEL = "Which rows"
 
@@ -41,7 +41,7 @@ def ls(
     connection: ConnectionOptions,
     selection: SelectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     since: Annotated[
         str | None,
         typer.Option(
@@ -84,9 +84,9 @@ def ls(
     TIME is 2026-11-01, 2026-11-01T06:00:00Z, or 7d for seven days ago.
     """
     now = datetime.now(timezone.utc)
-    voice = talk.talk()
+    log = log_options.log()
     style = output.style()
-    query = Query(
+    query = ListQuery(
         selection=_within(
             selection.selection(), since, until, older_than, all_attempts=all_attempts, now=now
         ),
@@ -98,10 +98,10 @@ def ls(
         # The store is made when the first object is asked for: a listing without references needs no botocore.
         stat_many = None if no_stat else lambda addresses: session.store.stat_many(addresses)
         listing = Listing(session.source, session.dialects, session.roots, query, stat_many)
-        voice.detail(f"database: {session.source.info().label}")
+        log.detail(f"database: {session.source.info().label}")
         with closing(iter(listing)) as entries:
             data.write(entries, entry_columns(now), style, sys.stdout)
-    _explain(listing, voice)
+    _explain(listing, log)
 
 
 def _within(
@@ -118,20 +118,20 @@ def _within(
     return replace(selection, since=start, until=end, all_attempts=all_attempts)
 
 
-def _explain(listing: Listing, voice: Talk) -> None:
+def _explain(listing: Listing, log: StderrLog) -> None:
     """Say what the listing does not show."""
     if listing.count == 0:
-        voice.note("no XCom matches")
+        log.note("no XCom matches")
     if listing.cut:
-        voice.note(
+        log.note(
             f"there are more than the {listing.count} shown", hint="--limit 0 for all, or narrow it down"
         )
     if listing.left_out:
-        voice.note(f"{listing.left_out} are left out because their size is unknown")
+        log.note(f"{listing.left_out} are left out because their size is unknown")
     if listing.unresolved:
-        voice.note(
+        log.note(
             f"{listing.unresolved} references do not say in which bucket they are",
             hint="--store s3://bucket/prefix",
         )
     for problem in listing.problems:
-        voice.note(f"sizes are incomplete: {problem.cause}", hint=problem.hint)
+        log.note(f"sizes are incomplete: {problem.cause}", hint=problem.hint)

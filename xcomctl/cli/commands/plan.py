@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.collecting import CollectOptions, make_plan
+from xcomctl.cli.collect_options import CollectOptions, make_plan
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, emit_plan, require_columns
 from xcomctl.cli.saved_plans import introduce, save_plan
 
@@ -20,7 +20,7 @@ def plan(
     context: typer.Context,
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     what: CollectOptions,
     resources: ResourceOptions,
     out: Annotated[
@@ -43,20 +43,20 @@ def plan(
     style = output.style()
     require_columns(ACTION_COLUMNS, style)
     scope = what.scope()
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open(resources) as session:
-        made = make_plan(session, scope, voice, accepted=what.accept, inventory=what.inventory)
+        made = make_plan(session, scope, log, accepted=what.accept, inventory=what.inventory)
         emit_plan(made, style)
         if out is None:
-            voice.note("the plan was not saved", hint="add --out plan.xcp")
+            log.note("the plan was not saved", hint="add --out plan.xcp")
         else:
-            save_plan(made, out, voice)
+            save_plan(made, out, log)
 
 
 @with_options
 def plan_show(
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A saved plan.", show_default=False)],
 ) -> None:
     """Show a saved plan, if it is as it was written: what would be done, why, and what stands in the way.
@@ -73,5 +73,5 @@ def plan_show(
     from xcomctl.gc.plan_file import load
 
     saved = load(file)
-    introduce(saved, talk.talk())
+    introduce(saved, log_options.log())
     emit_plan(saved, style)

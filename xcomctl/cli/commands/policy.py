@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, with_options
 from xcomctl.cli.output.text import json_safe
-from xcomctl.cli.policies import DocumentFormat
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.policy_options import DocumentFormat
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @with_options
 def policy_check(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The policy file.", show_default=False)],
     output: Annotated[
@@ -44,7 +44,7 @@ def policy_check(
     from xcomctl.policy.file import load_policy
 
     loaded = load_policy(file)
-    voice = talk.talk()
+    log = log_options.log()
     matches = None
     with connection.open(resources) as session:
         # A fault of the configuration is one here, too.
@@ -52,11 +52,11 @@ def policy_check(
         try:
             session.configuration.database()
         except UsageError as error:
-            voice.note(f"only the file was checked: {error}", hint=error.hint)
+            log.note(f"only the file was checked: {error}", hint=error.hint)
         else:
             from xcomctl.inventory.policy_check import match_policy
 
-            with stages(voice) as report:
+            with stages(log) as report:
                 matches = match_policy(
                     session.source,
                     session.dialects,
@@ -66,11 +66,11 @@ def policy_check(
                     report=report,
                 )
             if not session.roots:
-                voice.note(
+                log.note(
                     "no store is configured: rows that reference objects count as staying", hint="add --store"
                 )
             if any(rule.min_size for rule in loaded.policy.rules):
-                voice.note("objects are not listed, so min_size was judged by what is in the rows alone")
+                log.note("objects are not listed, so min_size was judged by what is in the rows alone")
     if output is DocumentFormat.json:
         document = _document(loaded, matches)
         sys.stdout.write(json_safe(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.inventories import InventoryToAsk, JudgingOptions, inventory_to_ask
-from xcomctl.cli.options import ConnectionOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.options import ConnectionOptions, LogOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
+from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
 from xcomctl.units import format_size
 
 
@@ -20,7 +20,7 @@ def report(
     connection: ConnectionOptions,
     judging: JudgingOptions,
     resources: ResourceOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     out: Annotated[
         Path,
         typer.Option(
@@ -30,7 +30,7 @@ def report(
             show_default=False,
         ),
     ],
-    inventory: InventoryToAsk = None,
+    inventory: SnapshotFileOption = None,
 ) -> None:
     """Save a page to look at: what fills the bucket, how it grows, what is broken, and what the policy would free.
 
@@ -43,7 +43,7 @@ def report(
 
         xcomctl report --inventory inv.duckdb --out report.html
     """
-    voice = talk.talk()
+    log = log_options.log()
     from xcomctl.inventory.report import (
         read_figures,
         render_page,
@@ -57,7 +57,7 @@ def report(
     out = out.expanduser()
     require_replaceable(out)
     with Interruption(), connection.open(resources) as session, ExitStack() as opened:
-        kept = opened.enter_context(inventory_to_ask(inventory, session, judging, voice, opened))
+        kept = opened.enter_context(snapshot_file_to_query(inventory, session, judging, log, opened))
         page = render_page(read_figures(kept))
         save(page, out)
-    voice.note(f"the report is in {out} ({format_size(len(page.encode()))}); open it in a browser")
+    log.note(f"the report is in {out} ({format_size(len(page.encode()))}); open it in a browser")

@@ -9,8 +9,8 @@ import typer
 from xcomctl.cli.commands.backup import BackupPlace, DocumentFormat, DocumentOutput, emit_document
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.operating import begun
-from xcomctl.cli.options import ConnectionOptions, SelectionOptions, TalkOptions, with_options
+from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.options import ConnectionOptions, LogOptions, SelectionOptions, with_options
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
 from xcomctl.models import Root
@@ -18,10 +18,10 @@ from xcomctl.units import quantity
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import Selection
-    from xcomctl.backup import Manifest
+    from xcomctl.backup import BackupManifest
     from xcomctl.backup.restore import RestoreResult
-    from xcomctl.backup.target import Shelf
-    from xcomctl.cli.progress import Talk
+    from xcomctl.backup.target import BackupTarget
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
 
 
@@ -30,7 +30,7 @@ def restore(
     place: BackupPlace,
     connection: ConnectionOptions,
     selection: SelectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     to_store: Annotated[
         str | None,
         typer.Option(
@@ -65,24 +65,24 @@ def restore(
             "--state does not go with restore: a backup does not know it", hint="choose by --dag or --run"
         )
     root = None if to_store is None else Root.parse(to_store)
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption() as interruption, connection.open() as session:
         from xcomctl.backup import read_manifest, split_place
         from xcomctl.cli.output.backups import restore_lines
 
         where, backup_id = split_place(place)
-        shelf = session.shelf(where)
-        manifest = read_manifest(shelf, backup_id)
+        backup_target = session.backup_target(where)
+        manifest = read_manifest(backup_target, backup_id)
         chosen = selection.selection()
         if dry_run or not yes:
-            preview = _preview(session, shelf, manifest, chosen, root, voice)
+            preview = _preview(session, backup_target, manifest, chosen, root, log)
             if dry_run:
                 document = preview.document(manifest, dry_run=True)
                 emit_document(document, restore_lines(preview, dry_run=True), output)
                 raise typer.Exit(3 if preview.failed else 0)
-            if not _agreed(preview, voice):
+            if not _agreed(preview, log):
                 return
-        result = _carry_out(session, shelf, manifest, chosen, root, voice, interruption)
+        result = _carry_out(session, backup_target, manifest, chosen, root, log, interruption)
         emit_document(result.document(manifest, dry_run=False), restore_lines(result, dry_run=False), output)
     if result.failed:
         raise PartialError(
@@ -92,15 +92,20 @@ def restore(
 
 
 def _preview(
-    session: Session, shelf: Shelf, manifest: Manifest, selection: Selection, root: Root | None, talk: Talk
+    session: Session,
+    backup_target: BackupTarget,
+    manifest: BackupManifest,
+    selection: Selection,
+    root: Root | None,
+    log: StderrLog,
 ) -> RestoreResult:
     """What a restore would do. Changes nothing."""
     from xcomctl.backup.restore import RestoreResult, restore
 
     result = RestoreResult()
-    with stages(talk) as report:
+    with stages(log) as report:
         restore(
-            shelf,
+            backup_target,
             manifest,
             session.source,
             session.store,
@@ -113,7 +118,7 @@ def _preview(
     return result
 
 
-def _agreed(preview: RestoreResult, talk: Talk) -> bool:
+def _agreed(preview: RestoreResult, log: StderrLog) -> bool:
     """Whether to go on. Raises UsageError where nobody can be asked."""
     from xcomctl.cli.output.backups import restore_lines, restore_summary
 
@@ -130,17 +135,17 @@ def _agreed(preview: RestoreResult, talk: Talk) -> bool:
         show=show,
     )
     if not agreed:
-        talk.note("nothing was restored")
+        log.note("nothing was restored")
     return agreed
 
 
 def _carry_out(
     session: Session,
-    shelf: Shelf,
-    manifest: Manifest,
+    backup_target: BackupTarget,
+    manifest: BackupManifest,
     selection: Selection,
     root: Root | None,
-    talk: Talk,
+    log: StderrLog,
     interruption: Interruption,
 ) -> RestoreResult:
     from xcomctl.backup.restore import RestoreResult, restore
@@ -149,11 +154,11 @@ def _carry_out(
     roots = [root] if root else [Root.parse(uri) for uri in manifest.roots] or session.roots
     try:
         with (
-            begun(session, roots, "restore") as operation,
-            stages(talk) as report,
+            begin_operation(session, roots, "restore") as operation,
+            stages(log) as report,
         ):
             restore(
-                shelf,
+                backup_target,
                 manifest,
                 session.source,
                 session.store,
@@ -165,7 +170,7 @@ def _carry_out(
             )
     except BaseException:
         # What came back before it broke must not go unsaid.
-        talk.note(
+        log.note(
             f"cut short after {quantity(result.rows['inserted'], 'row')} and"
             f" {quantity(result.objects['restored'], 'object')} came back",
             hint="run the same command again to finish",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.airflow.interface import Selection
-from xcomctl.cli.applying import Manner, carry_out
-from xcomctl.cli.collecting import Accept, DryRun, MaxRate, TrashKeep, Yes
+from xcomctl.cli.collect_options import Accept, DryRun, MaxRate, TrashKeep, Yes
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
-from xcomctl.cli.scoping import parse_keep, require_acceptances
+from xcomctl.cli.run_plan import ApplyOptions, run_plan
+from xcomctl.cli.scope_options import parse_keep, require_acceptances
 from xcomctl.cli.stages import stages
 from xcomctl.errors import NotFoundError, UsageError
 
@@ -67,7 +67,7 @@ class ChoiceOptions:
 def rm(
     connection: ConnectionOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     choice: ChoiceOptions,
     resources: ResourceOptions,
     refs: Annotated[
@@ -113,7 +113,7 @@ def rm(
         raise UsageError(
             "rm takes either names of XComs, or --dag and --run", hint="xcomctl rm --dag DAG --run RUN"
         )
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption() as interruption, connection.open(resources) as session:
         from xcomctl.gc.removal import Removal, plan_removal
         from xcomctl.inventory.judging import Sides
@@ -121,7 +121,7 @@ def rm(
         removal = Removal(_told(selection, refs or []), active_runs=active)
         if trash_keep is not None:
             removal = replace(removal, trash_keep=parse_keep("--trash-keep", trash_keep))
-        with stages(voice) as report:
+        with stages(log) as report:
             plan = plan_removal(
                 Sides(
                     session.source,
@@ -137,12 +137,12 @@ def rm(
                 endpoint=session.endpoint,
                 accepted=accept or (),
             )
-        carry_out(
+        run_plan(
             plan,
             session,
-            Manner("rm", yes=yes, dry_run=dry_run, max_rate=max_rate),
+            ApplyOptions("rm", yes=yes, dry_run=dry_run, max_rate=max_rate),
             style=style,
-            talk=voice,
+            log=log,
             interruption=interruption,
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.options import ConnectionOptions, RefArgument, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, RefArgument, with_options
 from xcomctl.cli.output.text import json_safe
 from xcomctl.errors import UsageError
 from xcomctl.files import written_aside
@@ -38,7 +38,7 @@ class ShowFormat(str, Enum):
 @with_options
 def show(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     ref: RefArgument,
     head: Annotated[
         int, typer.Option("--head", metavar="N", min=0, help="Rows, items or lines.", rich_help_panel=_PANEL)
@@ -91,12 +91,14 @@ def show(
             _write_bytes(stored_bytes(found), out)
             return
         if describe and rows is None and found.size > _LARGE:
-            talk.talk().note(f"reading {format_size(found.size)} to describe it; --rows 100000 reads less")
+            log_options.log().note(
+                f"reading {format_size(found.size)} to describe it; --rows 100000 reads less"
+            )
         shown = preview(found, options)
     if columns and not isinstance(shown.preview, FramePreview):
-        talk.talk().note("--columns is for tables; this is none")
+        log_options.log().note("--columns is for tables; this is none")
     if describe and not isinstance(shown.preview, (FramePreview, TreePreview)):
-        talk.talk().note("--describe is for tables, dicts and lists; this is none")
+        log_options.log().note("--describe is for tables, dicts and lists; this is none")
     _print(shown, output, head)
 
 

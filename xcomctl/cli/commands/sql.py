@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.inventories import InventoryToAsk, JudgingOptions, inventory_to_ask
-from xcomctl.cli.options import ConnectionOptions, OutputOptions, TalkOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output.columns import Column
 from xcomctl.cli.output.output import write
 from xcomctl.cli.output.sql_values import plain
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.resource_options import ResourceOptions
+from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
 
 _Record = tuple[Any, ...]
 
@@ -26,12 +26,12 @@ def sql(
     judging: JudgingOptions,
     resources: ResourceOptions,
     output: OutputOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     statement: Annotated[
         str | None,
         typer.Argument(metavar="STATEMENT", help="One SELECT; - reads it from stdin.", show_default=False),
     ] = None,
-    inventory: InventoryToAsk = None,
+    inventory: SnapshotFileOption = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="List the tables and their columns, and ask nothing.")
     ] = False,
@@ -54,9 +54,9 @@ def sql(
         write(_documented(), _TABLE_COLUMNS, style, sys.stdout)
         return
     question = sys.stdin.read() if statement == "-" else statement
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption(), connection.open(resources) as session, ExitStack() as opened:
-        kept = opened.enter_context(inventory_to_ask(inventory, session, judging, voice, opened))
+        kept = opened.enter_context(snapshot_file_to_query(inventory, session, judging, log, opened))
         answer = kept.ask(question)
         columns = [_column(at, name, kind) for at, (name, kind) in enumerate(answer.columns)]
         write(answer.records, columns, style, sys.stdout)

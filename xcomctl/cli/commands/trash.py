@@ -12,9 +12,9 @@ import typer
 
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.operating import begun
-from xcomctl.cli.options import ConnectionOptions, OutputFormat, OutputOptions, TalkOptions, with_options
-from xcomctl.cli.resources import ResourceOptions
+from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputFormat, OutputOptions, with_options
+from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.errors import NotFoundError, PartialError, UsageError
 from xcomctl.models import ObjectAddress, Root, outermost
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xcomctl.config.session import Session
     from xcomctl.gc.apply import Outcome
     from xcomctl.s3.interface import Store
-    from xcomctl.state.trash.entries import Discarded
+    from xcomctl.state.trash.entries import TrashEntry
 
 _AT_ONCE = 1000
 
@@ -34,7 +34,7 @@ Format = Annotated[
 
 
 @with_options
-def trash_ls(connection: ConnectionOptions, output: OutputOptions, talk: TalkOptions) -> None:
+def trash_ls(connection: ConnectionOptions, output: OutputOptions, log_options: LogOptions) -> None:
     """List what is in the trash: whose place it left, when, by which operation, and when it is purged.
 
     The last column counts 14 days, which is what collections keep unless told otherwise.
@@ -50,17 +50,17 @@ def trash_ls(connection: ConnectionOptions, output: OutputOptions, talk: TalkOpt
     from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
     style = output.style()
-    voice = talk.talk()
+    log = log_options.log()
     with connection.open() as session:
         roots = _roots(session)
         write(_contents(session.store, roots), trash_columns(DEFAULT_TRASH_KEEP), style, sys.stdout)
-        voice.detail(f"looked at {', '.join(root.uri for root in roots)}")
+        log.detail(f"looked at {', '.join(root.uri for root in roots)}")
 
 
 @with_options
 def trash_restore(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     uris: Annotated[
         list[str] | None,
         typer.Argument(metavar="URI", help="Objects, by the place that they left.", show_default=False),
@@ -85,7 +85,7 @@ def trash_restore(
     wanted = {ObjectAddress.parse(uri) for uri in uris or ()}
     if not (wanted or operation or dag):
         raise UsageError("restore what?", hint="name URIs, --operation ID or --dag GLOB; xcomctl trash ls")
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption() as interruption, connection.open() as session:
         roots = _roots(session)
 
@@ -93,7 +93,7 @@ def trash_restore(
 
         dialects = session.dialects
 
-        def chosen(entry: Discarded) -> bool:
+        def chosen(entry: TrashEntry) -> bool:
             if wanted and entry.original not in wanted:
                 return False
             if operation is not None and entry.operation_id != operation:
@@ -108,8 +108,8 @@ def trash_restore(
             raise NotFoundError(f"{named} not in the trash", hint="xcomctl trash ls")
         outcome = Outcome()
         with (
-            begun(session, roots, "trash restore") as work,
-            stages(voice) as progress,
+            begin_operation(session, roots, "trash restore") as work,
+            stages(log) as progress,
         ):
             report = interruption.between_batches(progress)
             # The newest of several that had one place comes first, and has it then.
@@ -126,7 +126,7 @@ def trash_restore(
 @with_options
 def trash_purge(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     resources: ResourceOptions,
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="D", help="Only what has been there for longer.")
@@ -146,13 +146,13 @@ def trash_purge(
     """
     _require_document(output)
     keep = parse_duration(older_than)
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption() as interruption, connection.open(resources) as session:
         limits = session.resources
         roots = _roots(session)
         before = {root.bucket: session.store.now(root.bucket) - keep for root in roots}
 
-        def is_old(entry: Discarded) -> bool:
+        def is_old(entry: TrashEntry) -> bool:
             # The store tells its own time to the second; some products list fractions.
             return entry.discarded_at.replace(microsecond=0) <= before[entry.original.bucket]
 
@@ -160,22 +160,22 @@ def trash_purge(
         for entry in _contents(session.store, roots, is_old):
             number, size = number + 1, size + entry.size
         if not number:
-            voice.note(f"nothing in the trash is older than {format_duration(keep)}")
+            log.note(f"nothing in the trash is older than {format_duration(keep)}")
             return
         summary = f"{quantity(number, 'object')} ({format_size(size)})"
         if not consent(
             f"Delete {summary} for good?", yes=yes, otherwise=f"nothing was purged: {summary} would go"
         ):
-            voice.note("nothing was purged")
+            log.note("nothing was purged")
             return
 
         from xcomctl.gc.apply import Outcome, purge_unreferenced
-        from xcomctl.gc.pace import Pace
+        from xcomctl.gc.rate_limit import RateLimit
 
         outcome = Outcome()
         with (
-            begun(session, roots, "trash purge") as work,
-            stages(voice) as progress,
+            begin_operation(session, roots, "trash purge") as work,
+            stages(log) as progress,
         ):
             try:
                 purge_unreferenced(
@@ -184,7 +184,7 @@ def trash_purge(
                     session.dialects,
                     ignore_archives=False,
                     outcome=outcome,
-                    pace=Pace(),
+                    pace=RateLimit(),
                     resources=limits,
                     report=interruption.between_batches(progress),
                 )
@@ -193,7 +193,7 @@ def trash_purge(
         _emit(outcome, work.id, output)
     occupied = outcome.objects["occupied"]
     if occupied:
-        voice.note(
+        log.note(
             f"the trash keeps {quantity(occupied, 'object')} whose key a row names, with another object in its place"
         )
     _require_all(outcome.failed)
@@ -207,8 +207,8 @@ def _roots(session: Session) -> list[Root]:
 
 
 def _contents(
-    store: Store, roots: list[Root], wanted: Callable[[Discarded], bool] = lambda _: True
-) -> Iterator[Discarded]:
+    store: Store, roots: list[Root], wanted: Callable[[TrashEntry], bool] = lambda _: True
+) -> Iterator[TrashEntry]:
     from xcomctl.state.trash.contents import contents
 
     return (entry for entry in contents(store, roots) if wanted(entry))

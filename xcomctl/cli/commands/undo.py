@@ -10,9 +10,9 @@ import typer
 
 from xcomctl.cli.consent import consent
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.operating import begun
-from xcomctl.cli.options import ConnectionOptions, OutputFormat, TalkOptions, with_options
-from xcomctl.cli.scoping import resolve_roots
+from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputFormat, with_options
+from xcomctl.cli.scope_options import resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
 from xcomctl.units import quantity
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @with_options
 def undo(
     connection: ConnectionOptions,
-    talk: TalkOptions,
+    log_options: LogOptions,
     operation: Annotated[
         str,
         typer.Argument(metavar="ID", help="The operation, as `xcomctl log` names it.", show_default=False),
@@ -53,9 +53,9 @@ def undo(
     """
     if output not in (OutputFormat.table, OutputFormat.json):
         raise UsageError(f"-o {output.value} does not suit an undo", hint="-o json, or -o table")
-    voice = talk.talk()
+    log = log_options.log()
     with Interruption() as interruption, connection.open() as session:
-        roots = resolve_roots(session, voice)
+        roots = resolve_roots(session, log)
         if not roots:
             raise UsageError("no store is configured, and journals are in stores", hint="add --store S3_URL")
 
@@ -67,21 +67,21 @@ def undo(
         require_same_database(record, session.source)
         expected = preview(record, session.store)
         if not expected.rows and not expected.objects:
-            voice.note(f"operation {record.id} took nothing away")
+            log.note(f"operation {record.id} took nothing away")
         if dry_run:
             _emit(expected, record.id, None, output)
-            voice.note("dry run: nothing was brought back")
+            log.note("dry run: nothing was brought back")
             return
         summary = f"{quantity(expected.rows['inserted'], 'row')} and {quantity(expected.objects['restored'], 'object')}"
         if not consent(
             f"Bring back {summary}?", yes=yes, otherwise=f"nothing was brought back: {summary} would be"
         ):
-            voice.note("nothing was brought back")
+            log.note("nothing was brought back")
             return
         undone = Undone()
         with (
-            begun(session, record.roots, "undo") as work,
-            stages(voice) as report,
+            begin_operation(session, record.roots, "undo") as work,
+            stages(log) as report,
         ):
             bring_back(
                 record, work, session.store, session.dialects, undone, interruption.between_batches(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from xcomctl.backup import BackupResult, Manifest, Verification
+from xcomctl.backup import BackupManifest, BackupResult, BackupVerification
 from xcomctl.backup.restore import RestoreResult
 from xcomctl.cli.output.text import visible
 from xcomctl.units import format_size, format_time, quantity
@@ -39,7 +39,7 @@ def backup_lines(result: BackupResult, where: str) -> Iterator[str]:
     yield from _examples("failed", counts["objects_failed"], result.failures)
 
 
-def manifest_lines(manifest: Manifest) -> Iterator[str]:
+def manifest_lines(manifest: BackupManifest) -> Iterator[str]:
     """What a backup says of itself."""
     counts = manifest.counts
     dangling = f", {counts['rows_dangling']} of them dangling" if counts["rows_dangling"] else ""
@@ -48,7 +48,7 @@ def manifest_lines(manifest: Manifest) -> Iterator[str]:
     yield _line("objects", f"{counts['objects_stored']} ({format_size(counts['bytes'])})")
 
 
-def verification_lines(result: Verification, where: str) -> Iterator[str]:
+def verification_lines(result: BackupVerification, where: str) -> Iterator[str]:
     """What a check found."""
     yield _line("backup", f"{where}@{result.manifest.id}")
     yield from manifest_lines(result.manifest)

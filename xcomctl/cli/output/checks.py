@@ -11,11 +11,11 @@ from rich.text import Text
 
 from xcomctl.cli.output.columns import Column
 from xcomctl.cli.output.text import visible
-from xcomctl.doctor.interface import Diagnosis, Status
+from xcomctl.doctor.interface import CheckResult, Status
 
 STATUSES: tuple[Status, ...] = ("ok", "warn", "fail", "skipped")
 
-CHECK_COLUMNS: tuple[Column[Diagnosis], ...] = (
+CHECK_COLUMNS: tuple[Column[CheckResult], ...] = (
     Column("status", lambda one: one.status, "STATUS"),
     Column("check", lambda one: one.check, "CHECK"),
     Column("subject", lambda one: one.subject, "SUBJECT"),
@@ -32,7 +32,7 @@ _NAME_WIDTH = 23
 _LEAST_WIDTH = 30
 
 
-def print_checks(console: Console, diagnoses: Iterable[Diagnosis]) -> None:
+def print_checks(console: Console, diagnoses: Iterable[CheckResult]) -> None:
     """Print each check as soon as it is done, those that were skipped together at the end, and the counts."""
     counts: Counter[Status] = Counter()
     skipped: dict[str, list[str]] = {}

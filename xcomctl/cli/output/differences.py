@@ -12,7 +12,7 @@ from rich.text import Text
 
 from xcomctl.cli.output.text import visible
 from xcomctl.look.codecs.cells import json_ready
-from xcomctl.look.difference.model import Change, ColumnChange, Difference, Side
+from xcomctl.look.difference.model import Change, ColumnChange, Difference, DiffSide
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
@@ -78,7 +78,7 @@ def _lines(difference: Difference) -> Iterator[Text]:
         yield Text(f"{difference.total} changes, of which these are the first (--limit 0 shows all)")
 
 
-def _counted(side: Side) -> str:
+def _counted(side: DiffSide) -> str:
     return "" if side.rows is None else f" ({side.rows} {'row' if side.rows == 1 else 'rows'})"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from xcomctl.cli.output.columns import Column, Fit
-from xcomctl.look.listing import Entry
+from xcomctl.look.listing import ListedXCom
 from xcomctl.units import format_duration, format_size
 
 
-def entry_columns(now: datetime) -> list[Column[Entry]]:
+def entry_columns(now: datetime) -> list[Column[ListedXCom]]:
     """The columns of an entry; those without a title are for machines. Ages are those at `now`."""
 
-    def age(entry: Entry) -> str:
+    def age(entry: ListedXCom) -> str:
         at = entry.row.written_at
         return "" if at is None else format_duration(max(now - at, timedelta(0)))
 
@@ -39,14 +39,14 @@ def entry_columns(now: datetime) -> list[Column[Entry]]:
     ]
 
 
-def _task(entry: Entry) -> str:
+def _task(entry: ListedXCom) -> str:
     index = "" if entry.row.map_index in (None, -1) else f"[{entry.row.map_index}]"
     return f"{entry.row.task_id or ''}{index}"
 
 
-def _size(entry: Entry) -> str:
+def _size(entry: ListedXCom) -> str:
     return "" if entry.size is None else format_size(entry.size)
 
 
-def _place(entry: Entry) -> str:
+def _place(entry: ListedXCom) -> str:
     return entry.address.uri if entry.lives == "s3" and entry.address is not None else entry.lives

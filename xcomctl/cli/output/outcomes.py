@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xcomctl.cli.output.columns import Column, Fit
 from xcomctl.cli.output.text import visible
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MEANINGS = {
 _EXPECTED = {"inserted": ("row", "to put back"), "restored": ("object", "to put back")}
 
 
-def trash_columns(keep: timedelta) -> list[Column[Discarded]]:
+def trash_columns(keep: timedelta) -> list[Column[TrashEntry]]:
     """The columns of what is in the trash. `keep` is how long it stays there."""
     return [
         Column("uri", lambda entry: entry.original.uri, "URI", fit=Fit.middle),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xcomctl.gc.apply import Outcome
     from xcomctl.gc.plan import Plan
     from xcomctl.gc.plan_actions import ActionKind
-    from xcomctl.inventory.fsck import Check
+    from xcomctl.inventory.fsck import FsckResult
 
 SAMPLES = 5
 """How many findings or actions of each kind are shown; the machine formats give all."""
@@ -120,7 +120,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
             _line(console, f"  {failure}")
 
 
-def print_check(console: Console, check: Check, *, samples: int) -> None:
+def print_check(console: Console, check: FsckResult, *, samples: int) -> None:
     """Counts and bytes by kind of finding, and samples of each."""
     from rich.table import Table
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from xcomctl.airflow.interface import TableWeight
 from xcomctl.cli.output.columns import Column, Fit
-from xcomctl.inventory.usage import LOOKED_BACK, Dimension, Growth, NewBytes, Part
+from xcomctl.inventory.usage import LOOKED_BACK, Dimension, Growth, NewBytes, UsagePart
 from xcomctl.units import format_size, quantity
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -18,8 +18,8 @@ _AHEAD = 90
 
 
 def part_columns(
-    by: Sequence[Dimension], total: Part, *, width: int, blocks: bool, bars: bool
-) -> tuple[Column[Part], ...]:
+    by: Sequence[Dimension], total: UsagePart, *, width: int, blocks: bool, bars: bool
+) -> tuple[Column[UsagePart], ...]:
     """Columns of parts of `total`, on a terminal of `width` columns.
 
     `blocks` tells whether it can show block characters, `bars` whether tables have bars.
@@ -32,7 +32,7 @@ def part_columns(
             shown.append(title)
             room -= 11
     room = min(40, room - 2)
-    columns: list[Column[Part]] = [_place(at, dimension) for at, dimension in enumerate(by)]
+    columns: list[Column[UsagePart]] = [_place(at, dimension) for at, dimension in enumerate(by)]
     columns += [
         _count("rows"),
         _count("objects"),
@@ -72,7 +72,7 @@ def bar(share: float, width: int, *, blocks: bool = True) -> str:
     return "█" * whole + (_BLOCKS[rest] if rest else "")
 
 
-def growth_line(growth: Growth, total: Part) -> str:
+def growth_line(growth: Growth, total: UsagePart) -> str:
     """What comes in a day, and what that leads to."""
     of_days = "" if growth.days >= LOOKED_BACK.days else f" in the last {growth.days:.0f} days"
     return (
@@ -146,12 +146,12 @@ WEIGHT_COLUMNS: tuple[Column[TableWeight], ...] = (
 """What a table weighs in the database."""
 
 
-def _share(part: Part, total: Part) -> float:
+def _share(part: UsagePart, total: UsagePart) -> float:
     return part.bytes / total.bytes if total.bytes else 0.0
 
 
-def _place(at: int, dimension: Dimension) -> Column[Part]:
-    def shown(part: Part) -> str:
+def _place(at: int, dimension: Dimension) -> Column[UsagePart]:
+    def shown(part: UsagePart) -> str:
         if part.rest:
             others = "1 other" if part.parts == 1 else f"{part.parts:,} others"
             return f"({others})" if at == 0 else ""
@@ -161,7 +161,7 @@ def _place(at: int, dimension: Dimension) -> Column[Part]:
     return Column(dimension.field, lambda part: part.place[at], dimension.word.upper(), human=shown, fit=fit)
 
 
-def _count(name: str) -> Column[Part]:
+def _count(name: str) -> Column[UsagePart]:
     return Column(
         name,
         lambda part: getattr(part, name),
@@ -172,7 +172,7 @@ def _count(name: str) -> Column[Part]:
     )
 
 
-def _size(name: str, title: str | None) -> Column[Part]:
+def _size(name: str, title: str | None) -> Column[UsagePart]:
     return Column(
         name,
         lambda part: getattr(part, name),

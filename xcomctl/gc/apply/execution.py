@@ -20,15 +20,15 @@ from xcomctl.gc.apply.outcome import Outcome
 from xcomctl.gc.apply.purging import purge_unreferenced
 from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, still_referenced
 from xcomctl.gc.apply.verification import Verification
-from xcomctl.gc.pace import MOST_AT_ONCE, Pace
 from xcomctl.gc.plan import Plan, row_target
+from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
 from xcomctl.inventory.resources import Resources
 from xcomctl.models import ObjectAddress
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo
 from xcomctl.state.operation import Operation
-from xcomctl.state.trash.entries import Discarded
-from xcomctl.state.trash.intents import DiscardOutcome, Doomed
+from xcomctl.state.trash.entries import TrashEntry
+from xcomctl.state.trash.intents import DeleteCandidate, DiscardOutcome
 
 _ROWS_PER_TRANSACTION = 500
 _BYTES_PER_TRANSACTION = 16 << 20
@@ -51,7 +51,7 @@ def apply_plan(
     active_runs: bool = False,
     max_rate: float | None = None,
     resources: Resources | None = None,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> None:
     """Execute `plan`, counting in `outcome`. Applying it again after a crash ends in the same state.
 
@@ -62,7 +62,7 @@ def apply_plan(
     again is not deleted. What `report` raises stops it, too, between two batches that are both counted.
     """
     execution = _Execution(
-        plan, operation, dialects, ignore_archives, outcome, Pace(max_rate), resources, report
+        plan, operation, dialects, ignore_archives, outcome, RateLimit(max_rate), resources, report
     )
     try:
         execution.restore()
@@ -90,9 +90,9 @@ class _Execution:
         dialects: Dialects,
         ignore_archives: bool,
         outcome: Outcome,
-        pace: Pace,
+        pace: RateLimit,
         resources: Resources | None,
-        report: Report,
+        report: Progress,
     ) -> None:
         self._plan = plan
         self._operation = operation
@@ -105,7 +105,7 @@ class _Execution:
 
     def restore(self) -> None:
         for actions in self._plan.batches("restore_object", MOST_AT_ONCE):
-            self._outcome.add_recoveries(self._operation.restore([Discarded.of_action(a) for a in actions]))
+            self._outcome.add_recoveries(self._operation.restore([TrashEntry.of_action(a) for a in actions]))
             self._report("objects restored", len(actions))
 
     def delete_rows(self, active_runs: bool) -> None:
@@ -117,7 +117,7 @@ class _Execution:
 
     def discard(self, verification: Verification) -> None:
         actions = self._plan.actions.records("delete_object")
-        doomed = (Doomed(_object(action), action["reusable"] is not False) for action in actions)
+        doomed = (DeleteCandidate(_object(action), action["reusable"] is not False) for action in actions)
         while waiting := list(islice(doomed, OBJECTS_PER_CHECK)):
             attempts = 0
             while waiting:
@@ -127,17 +127,17 @@ class _Execution:
                 waiting = throttled + waiting
 
     def _discard_while_it_holds(
-        self, waiting: list[Doomed], verification: Verification, patient: bool
-    ) -> list[Doomed]:
+        self, waiting: list[DeleteCandidate], verification: Verification, context: bool
+    ) -> list[DeleteCandidate]:
         """Take from `waiting` what goes before the rows must be read again; those that the store was too busy for."""
-        throttled: list[Doomed] = []
+        throttled: list[DeleteCandidate] = []
         checked_at = self._pace.now()
         while waiting and self._pace.now() - checked_at < CHECK_HOLDS:
             size = self._pace.batch_size
             chosen, waiting[:size] = waiting[:size], []
             self._pace.take(len(chosen))
             outcomes = self._operation.discard(chosen)
-            busy = {one.info.address for one in outcomes if patient and _was_throttled(one)}
+            busy = {one.info.address for one in outcomes if context and _was_throttled(one)}
             done = [one for one in outcomes if one.info.address not in busy]
             throttled += [one for one in chosen if one.info.address in busy]
             if busy:
@@ -149,7 +149,7 @@ class _Execution:
             self._report("objects deleted", len(done))
         return throttled
 
-    def _unreferenced(self, waiting: Sequence[Doomed]) -> list[Doomed]:
+    def _unreferenced(self, waiting: Sequence[DeleteCandidate]) -> list[DeleteCandidate]:
         referenced = still_referenced(
             [doomed.info for doomed in waiting],
             self._operation.source,
@@ -177,7 +177,7 @@ class _Execution:
     def purge(self) -> None:
         batches = self._plan.batches("purge_object", MOST_AT_ONCE)
         purge_unreferenced(
-            (Discarded.of_action(action) for actions in batches for action in actions),
+            (TrashEntry.of_action(action) for actions in batches for action in actions),
             self._operation,
             self._dialects,
             ignore_archives=self._ignore_archives,

@@ -8,24 +8,24 @@ from itertools import islice
 from xcomctl.dialects.interface import Dialects
 from xcomctl.gc.apply.outcome import Outcome
 from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, still_referenced
-from xcomctl.gc.pace import MOST_AT_ONCE, Pace
+from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
 from xcomctl.inventory.resources import Resources
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo
 from xcomctl.state.operation import Operation
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 
 
 def purge_unreferenced(
-    entries: Iterable[Discarded],
+    entries: Iterable[TrashEntry],
     operation: Operation,
     dialects: Dialects,
     *,
     ignore_archives: bool,
     outcome: Outcome,
-    pace: Pace,
+    pace: RateLimit,
     resources: Resources | None = None,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> None:
     """Purge `entries`, which are taken as they are needed, counting in `outcome`.
 
@@ -55,7 +55,7 @@ def purge_unreferenced(
                 report("objects purged", len(chosen))
 
 
-def _parts(entries: Iterable[Discarded], size: int) -> Iterator[list[Discarded]]:
+def _parts(entries: Iterable[TrashEntry], size: int) -> Iterator[list[TrashEntry]]:
     remaining = iter(entries)
     while part := list(islice(remaining, size)):
         yield part

@@ -11,7 +11,7 @@ from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.resources import Resources
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo
 from xcomctl.state.operation import RowsSeen
 
@@ -33,13 +33,15 @@ def still_referenced(
     roots: Sequence[Root],
     ignore_archives: bool,
     resources: Resources | None = None,
-    report: Report = silent,
+    report: Progress = no_progress,
 ) -> set[ObjectAddress]:
     """Which of the objects some row keeps now: by any reading, or by mentioning what is unique of the key.
 
     An object outside of the roots cannot be asked for, and counts as kept. Raises SourceError.
     """
-    with Inventory(dialects, roots, resources=resources, search_whole_keys=True, report=report) as inventory:
+    with Inventory(
+        dialects, roots, resources=resources, search_substring_keys=True, report=report
+    ) as inventory:
         outside = {one.address for one in objects if not inventory.contains(one.address)}
         inventory.add_described(objects)
         link_rows(inventory, source, ignore_archives=ignore_archives)

@@ -18,7 +18,7 @@ from xcomctl.inventory import Inventory
 from xcomctl.inventory.resources import Resources
 from xcomctl.models import Root
 from xcomctl.state.operation import RowsSeen
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.intents import DiscardOutcome, discarded_of
 
 _AT_A_TIME = 1000
@@ -39,7 +39,7 @@ class Verification:
     ) -> None:
         limits = resources or Resources()
         limits = replace(limits, memory=min(limits.memory, _MOST_MEMORY))
-        self._inventory = Inventory(dialects, roots, resources=limits, search_whole_keys=True)
+        self._inventory = Inventory(dialects, roots, resources=limits, search_substring_keys=True)
         self._operation_id = operation_id
         self._inventory.run(
             "CREATE TABLE trashed (bucket VARCHAR, key VARCHAR, entry VARCHAR, referenced BOOLEAN)"
@@ -78,15 +78,15 @@ class Verification:
         )
         return seen
 
-    def referenced(self) -> Iterator[list[Discarded]]:
+    def referenced(self) -> Iterator[list[TrashEntry]]:
         """What a row names by now, some at a time."""
         return self._found("referenced")
 
-    def unreferenced(self) -> Iterator[list[Discarded]]:
+    def unreferenced(self) -> Iterator[list[TrashEntry]]:
         """The rest, some at a time."""
         return self._found("NOT referenced")
 
-    def _found(self, condition: str) -> Iterator[list[Discarded]]:
+    def _found(self, condition: str) -> Iterator[list[TrashEntry]]:
         query = f"SELECT entry FROM trashed WHERE {condition} ORDER BY bucket, key"  # noqa: S608 - constants
         cursor = self._inventory.sql.cursor().execute(query)
         while records := cursor.fetchmany(_AT_A_TIME):

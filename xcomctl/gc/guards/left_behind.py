@@ -13,7 +13,7 @@ from xcomctl.errors import RefusedError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.judging import Judged, Sides
 from xcomctl.s3.interface import Store
-from xcomctl.state.journal import OperationRecord, Step, operations, steps
+from xcomctl.state.journal import JournalStep, OperationRecord, operations, steps
 from xcomctl.state.owner import Owner
 
 REMEMBERED = timedelta(days=7)
@@ -53,7 +53,7 @@ def note_left_behind(
     return unmentioned
 
 
-def _rows_deleted(step: Step) -> int:
+def _rows_deleted(step: JournalStep) -> int:
     # Where nobody knows yet whether the last few of them were deleted, it is taken for so.
     if step.outcome is None:
         return len(step.intent)

@@ -8,7 +8,7 @@ from importlib import resources
 from itertools import groupby
 from typing import Any
 
-from xcomctl.inventory.snapshot_file import About, KeptInventory
+from xcomctl.inventory.snapshot_file import About, SnapshotFile
 
 Record = dict[str, Any]
 
@@ -70,7 +70,7 @@ class Figures:
         return sum((dag.weight for dag in self.dags), Weight())
 
 
-def read_figures(kept: KeptInventory) -> Figures:
+def read_figures(kept: SnapshotFile) -> Figures:
     """Ask the inventory. Raises UnreadableError where it is damaged."""
     return Figures(
         about=kept.about(),
@@ -84,7 +84,7 @@ def read_figures(kept: KeptInventory) -> Figures:
     )
 
 
-def _records(kept: KeptInventory, name: str) -> list[Record]:
+def _records(kept: SnapshotFile, name: str) -> list[Record]:
     question = resources.files(__package__).joinpath(f"sql/{name}.sql").read_text(encoding="utf-8")
     answer = kept.ask(question)
     names = [name for name, _ in answer.columns]

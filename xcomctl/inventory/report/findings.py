@@ -11,7 +11,7 @@ from xcomctl.inventory.snapshot_file import About
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReportFinding:
     """One kind of thing that was found."""
 
     kind: str
@@ -88,11 +88,11 @@ _KINDS = {
 """In the order in which they matter."""
 
 
-def findings_of(figures: Figures) -> list[Finding]:
+def findings_of(figures: Figures) -> list[ReportFinding]:
     """What was found, in the order in which it matters; nothing for a kind of which there is none."""
     found = {record["kind"]: record for record in figures.findings}
     return [
-        Finding(
+        ReportFinding(
             name,
             kind.title,
             kind.meaning,

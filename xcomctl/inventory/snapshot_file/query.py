@@ -51,7 +51,7 @@ class Answer:
     records: Iterator[tuple[Any, ...]]
 
 
-class KeptInventory:
+class SnapshotFile:
     """An inventory in a file, open for questions. A context manager."""
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, spill: Any) -> None:
@@ -61,7 +61,7 @@ class KeptInventory:
         # The database does not look at signals while it works: the main thread waits beside it, and can be interrupted.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="xcomctl-sql")
 
-    def __enter__(self) -> KeptInventory:
+    def __enter__(self) -> SnapshotFile:
         return self
 
     def __exit__(
@@ -161,7 +161,7 @@ class KeptInventory:
         raise _translated(error, self._path) from error
 
 
-def open_kept(path: Path, resources: Resources | None = None) -> KeptInventory:
+def open_snapshot_file(path: Path, resources: Resources | None = None) -> SnapshotFile:
     """Open the inventory at `path` for questions. `resources` bound what one may take.
 
     Raises UsageError where there is none or it is of another version, UnreadableError where it is damaged.
@@ -188,7 +188,7 @@ def open_kept(path: Path, resources: Resources | None = None) -> KeptInventory:
     except duckdb.Error as error:
         raise UsageError(f"{path} is not an inventory that this version can read", hint=_HINT_MAKE) from error
     spill = TemporaryFolder(limits.tmp)
-    kept = KeptInventory(path, connection, spill)
+    kept = SnapshotFile(path, connection, spill)
     try:
         _confine(connection, Path(spill.name))
         _require_version(connection, path)

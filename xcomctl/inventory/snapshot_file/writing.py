@@ -10,7 +10,7 @@ from xcomctl.errors import UnreadableError, UsageError
 from xcomctl.files import require_folder, written_aside
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.judging import Judged, Question, Sides, judged
-from xcomctl.inventory.snapshot_file.query import open_kept
+from xcomctl.inventory.snapshot_file.query import open_snapshot_file
 from xcomctl.inventory.snapshot_file.tables import TABLES, VERSION
 
 _LOG = ".wal"
@@ -23,7 +23,7 @@ def require_replaceable(path: Path) -> None:
     if not path.exists():
         return
     try:
-        with open_kept(path):
+        with open_snapshot_file(path):
             pass
     except (UsageError, UnreadableError) as error:
         raise UsageError(
@@ -32,7 +32,7 @@ def require_replaceable(path: Path) -> None:
         ) from error
 
 
-def keep_inventory(path: Path, sides: Sides, question: Question, *, options: str | None = None) -> None:
+def write_snapshot_file(path: Path, sides: Sides, question: Question, *, options: str | None = None) -> None:
     """Read both sides whole, judge them, and keep the result at `path`. Nothing is left there if that fails.
 
     `options` says policy and grace period as on the command line, and is kept with the inventory.

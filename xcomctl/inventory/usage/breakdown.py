@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from xcomctl.errors import UsageError
-from xcomctl.inventory.snapshot_file import KeptInventory
+from xcomctl.inventory.snapshot_file import SnapshotFile
 from xcomctl.inventory.usage.choice import Chosen
 
 
@@ -83,7 +83,7 @@ DEPTHS = ("dag", "task", "key", "run")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UsagePart:
     """What has the same place in all dimensions. Sizes are bytes."""
 
     place: tuple[str | None, ...]
@@ -106,11 +106,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class UsageParts:
     """The whole, and its parts, the largest first, read as they are asked for."""
 
-    total: Part
-    parts: Iterator[Part]
+    total: UsagePart
+    parts: Iterator[UsagePart]
 
 
 def dimensions(words: Sequence[str]) -> tuple[Dimension, ...]:
@@ -128,8 +128,8 @@ def dimensions(words: Sequence[str]) -> tuple[Dimension, ...]:
 
 
 def break_down(
-    inventory: KeptInventory, by: Sequence[Dimension], chosen: Chosen, *, top: int | None = None
-) -> Parts:
+    inventory: SnapshotFile, by: Sequence[Dimension], chosen: Chosen, *, top: int | None = None
+) -> UsageParts:
     """What is chosen, by these dimensions; with `top` so many parts, and the rest in one. Raises UnreadableError."""
     pieces, parameters = _pieces(by, chosen)
     places = ", ".join(f"place_{at}" for at in range(len(by)))
@@ -150,11 +150,11 @@ def break_down(
         parameters if top is None else {**parameters, "top": top},
     )
     width = len(by)
-    parts = (Part(tuple(record[:width]), *record[width:]) for record in answer.records)
-    return Parts(total_of(inventory, chosen), parts)
+    parts = (UsagePart(tuple(record[:width]), *record[width:]) for record in answer.records)
+    return UsageParts(total_of(inventory, chosen), parts)
 
 
-def total_of(inventory: KeptInventory, chosen: Chosen) -> Part:
+def total_of(inventory: SnapshotFile, chosen: Chosen) -> UsagePart:
     """All of what is chosen. Raises UnreadableError."""
     of_rows, parameters = chosen.condition("written_at")
     of_objects, _ = chosen.condition("last_modified")
@@ -166,7 +166,7 @@ def total_of(inventory: KeptInventory, chosen: Chosen) -> Part:
         """,
         parameters,
     ).records
-    return Part((), rows, objects, inline, offloaded)
+    return UsagePart((), rows, objects, inline, offloaded)
 
 
 def _pieces(by: Sequence[Dimension], chosen: Chosen) -> tuple[str, dict[str, object]]:

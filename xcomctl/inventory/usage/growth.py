@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from xcomctl.inventory.snapshot_file import KeptInventory
+from xcomctl.inventory.snapshot_file import SnapshotFile
 from xcomctl.inventory.usage.choice import Chosen
 
 LOOKED_BACK = timedelta(days=30)
@@ -48,7 +48,7 @@ class Growth:
         return present + round(self.bytes_per_day * days)
 
 
-def new_bytes(inventory: KeptInventory, chosen: Chosen) -> Iterator[NewBytes]:
+def new_bytes(inventory: SnapshotFile, chosen: Chosen) -> Iterator[NewBytes]:
     """Each day of the last 30 before the inventory was made, the oldest first, also those on which nothing came in.
 
     Raises UnreadableError.
@@ -64,7 +64,7 @@ def new_bytes(inventory: KeptInventory, chosen: Chosen) -> Iterator[NewBytes]:
         yield found.get(day, NewBytes(day, 0, 0, 0, 0))
 
 
-def growth_of(inventory: KeptInventory, chosen: Chosen) -> Growth | None:
+def growth_of(inventory: SnapshotFile, chosen: Chosen) -> Growth | None:
     """What came in a day, in the mean of the last 30 days; None where less than three are known.
 
     Raises UnreadableError.

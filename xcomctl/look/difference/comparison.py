@@ -18,7 +18,7 @@ from xcomctl.look.codecs.interface import (
     TextPreview,
     TreePreview,
 )
-from xcomctl.look.difference.model import Change, Comparison, Difference, Side
+from xcomctl.look.difference.model import Change, Comparison, Difference, DiffSide
 from xcomctl.look.difference.trees import tree_changes
 from xcomctl.look.preview import Found, Shown, preview, stored_bytes
 
@@ -79,7 +79,7 @@ def _opened(resources: Resources) -> Iterator[Workspace]:
 
 
 def _of_values(
-    left: Shown, right: Shown, sides: tuple[Side, Side], how: Comparison, notes: tuple[str, ...]
+    left: Shown, right: Shown, sides: tuple[DiffSide, DiffSide], how: Comparison, notes: tuple[str, ...]
 ) -> Difference:
     one, other = left.preview, right.preview
     if isinstance(one, TextPreview) and isinstance(other, TextPreview):
@@ -135,7 +135,7 @@ def _of_lines(old: list[str], new: list[str]) -> Iterator[Change]:
 
 
 def _counted(
-    sides: tuple[Side, Side], changes: Iterable[Change], how: Comparison, notes: tuple[str, ...]
+    sides: tuple[DiffSide, DiffSide], changes: Iterable[Change], how: Comparison, notes: tuple[str, ...]
 ) -> Difference:
     """All changes are counted, and the first kept."""
     kept = []
@@ -147,10 +147,10 @@ def _counted(
     return Difference(*sides, changes=tuple(kept), total=total, notes=notes)
 
 
-def _side(shown: Shown) -> Side:
+def _side(shown: Shown) -> DiffSide:
     found = shown.found
     kind = type(shown.preview).__name__.removesuffix("Preview").lower()
-    return Side(
+    return DiffSide(
         ref=found.ref,
         id=found.row.short_id if found.row else None,
         uri=found.object.address.uri if found.object else None,

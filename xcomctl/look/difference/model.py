@@ -22,7 +22,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class DiffSide:
     """One of the two."""
 
     ref: str
@@ -62,8 +62,8 @@ class Change:
 class Difference:
     """What was found. Counts are of all that was compared, `changes` are the first of them."""
 
-    old: Side
-    new: Side
+    old: DiffSide
+    new: DiffSide
     columns: tuple[ColumnChange, ...] = ()
     rows: Mapping[ChangeKind, int] | None = None
     """Rows of tables, by what happened to them; None for anything else."""

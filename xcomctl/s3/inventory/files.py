@@ -22,7 +22,7 @@ from xcomctl.errors import NotFoundError, UnreadableError, UsageError
 from xcomctl.files import TemporaryFolder
 from xcomctl.models import Root
 from xcomctl.s3.interface import Store, object_schema
-from xcomctl.s3.inventory.manifest import DataFile, FileFormat, Manifest
+from xcomctl.s3.inventory.manifest import DataFile, FileFormat, InventoryManifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +46,9 @@ _CURRENT = (("is_latest", "IsLatest", "is_latest"), ("is_marker", "IsDeleteMarke
 _OTHER_INVENTORY = "take another inventory, or leave out --inventory"
 
 
-def read_objects(store: Store, manifest: Manifest, root: Root, tmp: Path | None) -> Iterator[pa.RecordBatch]:
+def read_objects(
+    store: Store, manifest: InventoryManifest, root: Root, tmp: Path | None
+) -> Iterator[pa.RecordBatch]:
     """Every object below `root` in the files of a manifest: its current version, unless that is a delete marker.
 
     Batches are of `object_schema()`. Raises NotFoundError, UnreadableError, UsageError, StoreError.
@@ -107,7 +109,7 @@ def _fetch(store: Store, file: DataFile, path: Path, stopped: Event) -> None:
 
 
 def _read(
-    file: DataFile, path: Path, manifest: Manifest, root: Root, read: _Reader
+    file: DataFile, path: Path, manifest: InventoryManifest, root: Root, read: _Reader
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
@@ -124,7 +126,7 @@ def _read(
         raise _damaged(file, str(error)) from error
 
 
-def _objects(table: pa.Table, manifest: Manifest, root: Root) -> pa.Table:
+def _objects(table: pa.Table, manifest: InventoryManifest, root: Root) -> pa.Table:
     """The current objects of `table` (columns by our names) below `root`, as `object_schema()`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -161,7 +163,7 @@ def _decoded(keys: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_with_mask(keys.combine_chunks(), encoded.combine_chunks(), pa.array(plain, pa.string()))
 
 
-def _csv(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
+def _csv(path: Path, manifest: InventoryManifest) -> Iterator[pa.Table]:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -195,7 +197,7 @@ def _csv(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
             yield _named(pa.Table.from_batches([batch]), names)
 
 
-def _parquet(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
+def _parquet(path: Path, manifest: InventoryManifest) -> Iterator[pa.Table]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -206,7 +208,7 @@ def _parquet(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
             yield _named(pa.Table.from_batches([batch]), names)
 
 
-def _orc(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
+def _orc(path: Path, manifest: InventoryManifest) -> Iterator[pa.Table]:
     import pyarrow as pa
     from pyarrow import orc
 
@@ -218,12 +220,12 @@ def _orc(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
             yield _named(pa.Table.from_batches([stripe]), names)
 
 
-_Reader = Callable[[Path, Manifest], "Iterator[pa.Table]"]
+_Reader = Callable[[Path, InventoryManifest], "Iterator[pa.Table]"]
 
 _READERS: dict[FileFormat, _Reader] = {"CSV": _csv, "Parquet": _parquet, "ORC": _orc}
 
 
-def _names(fields: Sequence[str], spelling: int, manifest: Manifest) -> dict[str, str]:
+def _names(fields: Sequence[str], spelling: int, manifest: InventoryManifest) -> dict[str, str]:
     """The columns that are needed: S3's name -> our name. Raises UsageError where the inventory lacks some."""
     missing = [column[3] for column in _COLUMNS if column[spelling] not in fields]
     if missing:

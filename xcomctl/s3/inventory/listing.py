@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xcomctl.errors import RefusedError, UsageError
 from xcomctl.models import Root
 from xcomctl.s3.interface import Store
-from xcomctl.s3.inventory.manifest import Manifest, read_manifest
+from xcomctl.s3.inventory.manifest import InventoryManifest, read_manifest
 from xcomctl.units import format_duration, format_time
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class S3Inventory:
     One data file after the other is copied to `tmp` (the system's folder for temporary files if None).
     """
 
-    def __init__(self, store: Store, manifest: Manifest, tmp: Path | None = None) -> None:
+    def __init__(self, store: Store, manifest: InventoryManifest, tmp: Path | None = None) -> None:
         self._store = store
         self._manifest = manifest
         self._tmp = tmp
@@ -91,7 +91,7 @@ class S3Inventory:
             )
 
 
-def _require_recent(manifest: Manifest, now: datetime) -> None:
+def _require_recent(manifest: InventoryManifest, now: datetime) -> None:
     age = now - manifest.taken_at
     if age > OLDEST:
         raise RefusedError(

@@ -32,7 +32,7 @@ class DataFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class InventoryManifest:
     """What an inventory consists of. `fields` are the columns of CSV files, which have no header; else empty."""
 
     uri: str
@@ -58,7 +58,7 @@ class _Document(msgspec.Struct, rename="camel"):
     files: list[_File]
 
 
-def read_manifest(store: Store, uri: str) -> Manifest:
+def read_manifest(store: Store, uri: str) -> InventoryManifest:
     """Read a manifest. Raises UsageError for what is none, NotFoundError, UnreadableError if damaged, StoreError."""
     if not re.fullmatch(r"s3[an]?://[^/]+/.*", uri, re.IGNORECASE | re.DOTALL):
         raise _no_manifest(uri)
@@ -92,7 +92,7 @@ def _require_checksum(store: Store, address: ObjectAddress, raw: bytes) -> None:
         )
 
 
-def _decoded(address: ObjectAddress, raw: bytes) -> Manifest:
+def _decoded(address: ObjectAddress, raw: bytes) -> InventoryManifest:
     try:
         document = msgspec.json.decode(raw, type=_Document)
         taken_at = datetime.fromtimestamp(int(document.creation_timestamp) / 1000, timezone.utc)
@@ -103,7 +103,7 @@ def _decoded(address: ObjectAddress, raw: bytes) -> Manifest:
     # An ARN on AWS, `arn:aws:s3:::bucket`; the bare name elsewhere.
     bucket = document.destination_bucket.rpartition(":")[2]
     is_csv = document.file_format == "CSV"
-    return Manifest(
+    return InventoryManifest(
         uri=address.uri,
         source_bucket=document.source_bucket,
         taken_at=taken_at,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from xcomctl.models import Root
 from xcomctl.s3.errors import Request
-from xcomctl.s3.listing.cuts import ascending
 from xcomctl.s3.listing.pages import History, Page, Pages
-from xcomctl.s3.listing.stealing import Stealing
+from xcomctl.s3.listing.parallel_listing import ParallelListing
+from xcomctl.s3.listing.split_points import ascending
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,7 @@ def list_batches(
 ) -> Generator[pa.RecordBatch, None, None]:
     """Every object below `root`, in batches of `object_schema()` of about 10,000 rows.
 
-    A short listing is read page by page, a long one in several stretches at once, unless it is wanted `in_order`. Raises
+    A short listing is read page by page, a long one in several key ranges at once, unless it is wanted `in_order`. Raises
     StoreError, also where the store's pages do not add up to a whole listing.
     """
     waiting: list[pa.RecordBatch] = []
@@ -94,7 +94,7 @@ def _objects(pages: Pages, *, in_order: bool) -> Generator[pa.RecordBatch, None,
         if token is None:
             return
         if may_be_cut and count >= _PAGES_ALONE and page.objects.num_rows:
-            with closing(Stealing(pages).objects_behind(page, history)) as rest:
+            with closing(ParallelListing(pages).objects_behind(page, history)) as rest:
                 yield from rest
             return
 

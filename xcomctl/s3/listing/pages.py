@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from xcomctl.arrow_arrays import text
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
-from xcomctl.s3.errors import Request, translating
+from xcomctl.s3.errors import Request, translate_s3_errors
 from xcomctl.s3.interface import object_schema
-from xcomctl.s3.listing.waiting import Waiting
+from xcomctl.s3.listing.concurrency import ConcurrencyTuner
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,11 +29,11 @@ def read_fast(client: S3Client) -> None:
 
 
 def _take_out_rows(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    from xcomctl.s3.listing import fast_page
+    from xcomctl.s3.listing import page_parser
 
     body = response_dict["body"]
     if response_dict["status_code"] == 200 and isinstance(body, bytes):
-        taken = fast_page.taken_out(body)
+        taken = page_parser.taken_out(body)
         if taken is not None:
             response_dict["body"], customized_response_dict[_TAKEN] = taken
 
@@ -59,7 +59,7 @@ class Pages:
 
     def __init__(self, client: S3Client, root: Root, request: Request) -> None:
         self.root = root
-        self.waiting = Waiting()
+        self.concurrency = ConcurrencyTuner()
         self._client = client
         self._request = request
 
@@ -68,7 +68,7 @@ class Pages:
 
         Raises StoreError.
         """
-        with self.waiting.watched():
+        with self.concurrency.watched():
             return self._page(self.root.prefix, _beginning(token, after))
 
     def ask_folder(self, prefix: str, *, token: str | None = None, after: str = "") -> Page:
@@ -82,7 +82,7 @@ class Pages:
         )
 
     def _page(self, prefix: str, where: dict[str, str]) -> Page:
-        with translating(self._request):
+        with translate_s3_errors(self._request):
             answer: dict[str, Any] = self._client.list_objects_v2(  # type: ignore[assignment]
                 Bucket=self.root.bucket,
                 Prefix=prefix,
@@ -149,9 +149,9 @@ def _folders(answer: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _decoded(names: pa.Array, answer: dict[str, Any]) -> pa.Array:
-    from xcomctl.s3.listing import fast_page
+    from xcomctl.s3.listing import page_parser
 
-    return fast_page.decoded(names) if answer.get("EncodingType") == "url" else names
+    return page_parser.decoded(names) if answer.get("EncodingType") == "url" else names
 
 
 def _beginning(token: str | None, after: str) -> dict[str, str]:

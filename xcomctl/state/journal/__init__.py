@@ -15,10 +15,10 @@ back: whoever may read the bucket may read them.
 
 from xcomctl.state.journal.reading import Damage, find, operations, steps, unfinished
 from xcomctl.state.journal.records import (
-    Entry,
+    JournalEntry,
+    JournalStep,
     OperationRecord,
     State,
-    Step,
     StepKind,
     home_of,
     new_operation_id,
@@ -27,11 +27,11 @@ from xcomctl.state.journal.writing import Journal
 
 __all__ = [
     "Damage",
-    "Entry",
     "Journal",
+    "JournalEntry",
+    "JournalStep",
     "OperationRecord",
     "State",
-    "Step",
     "StepKind",
     "find",
     "home_of",

@@ -21,10 +21,10 @@ from xcomctl.state.journal.records import (
     ENDED,
     ENDED_SCHEMA,
     OPERATION_ID,
-    Entry,
+    JournalEntry,
+    JournalStep,
     OperationRecord,
     State,
-    Step,
     StepKind,
     folder_of,
     intent_name,
@@ -75,12 +75,12 @@ def find(store: Store, roots: Sequence[Root], operation_id: str) -> OperationRec
     raise NotFoundError(f"there is no operation {operation_id!r}", hint="xcomctl log shows what there is")
 
 
-def steps(store: Store, record: OperationRecord) -> Iterator[Step]:
+def steps(store: Store, record: OperationRecord) -> Iterator[JournalStep]:
     """The steps of an operation in order, one after the other read. Raises RefusedError for a damaged one, StoreError."""
     folder = folder_of(record.home, record.id)
     for number, (kind, outcome) in sorted(step_numbers(store, record).items()):
         intent = _unpacked(store, folder.at(intent_name(number, kind)))
-        yield Step(
+        yield JournalStep(
             number,
             kind,
             intent,
@@ -183,7 +183,7 @@ def _document(store: Store, address: ObjectAddress, schema: str) -> dict[str, An
         return None
 
 
-def _unpacked(store: Store, address: ObjectAddress) -> list[Entry]:
+def _unpacked(store: Store, address: ObjectAddress) -> list[JournalEntry]:
     try:
         raw = store.read(address)
         entries = [json.loads(line) for line in gzip.decompress(raw).splitlines()]

@@ -16,7 +16,7 @@ StepKind = Literal["delete_rows", "discard_objects", "restore_objects", "insert_
 State = Literal["done", "partial", "failed", "interrupted", "unfinished"]
 """unfinished: there is no word of its end; it is at work, or was killed."""
 
-Entry = dict[str, Any]
+JournalEntry = dict[str, Any]
 """One thing of a step, as JSON types."""
 
 BEGAN_SCHEMA = "xcomctl.operation/1"
@@ -53,13 +53,13 @@ class OperationRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class JournalStep:
     """One step of an operation. `outcome` is None where nobody knows yet what came of it."""
 
     number: int
     kind: StepKind
-    intent: list[Entry]
-    outcome: list[Entry] | None
+    intent: list[JournalEntry]
+    outcome: list[JournalEntry] | None
 
 
 def new_operation_id(now: datetime) -> str:

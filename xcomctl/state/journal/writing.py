@@ -19,7 +19,7 @@ from xcomctl.state.journal.records import (
     BEGAN_SCHEMA,
     ENDED,
     ENDED_SCHEMA,
-    Entry,
+    JournalEntry,
     OperationRecord,
     State,
     StepKind,
@@ -73,7 +73,7 @@ class Journal:
         numbers = step_numbers(store, record)
         return cls(store, record.home, record.id, steps=max(numbers, default=0))
 
-    def intent(self, kind: StepKind, entries: Sequence[Entry]) -> int:
+    def intent(self, kind: StepKind, entries: Sequence[JournalEntry]) -> int:
         """Write what the next step is about to do; its number, from 1 on. It is in the store when this returns.
 
         Raises StoreError.
@@ -83,7 +83,7 @@ class Journal:
         self._steps = number
         return number
 
-    def outcome(self, number: int, entries: Sequence[Entry]) -> None:
+    def outcome(self, number: int, entries: Sequence[JournalEntry]) -> None:
         """Write what came of a step. Raises StoreError, also where that is known already."""
         self._write(outcome_name(number), _packed(entries))
 
@@ -118,7 +118,7 @@ def _state_of(summary: Mapping[str, Any], error: BaseException | None) -> State:
     return "partial" if error is not None or summary.get("failed") else "done"
 
 
-def _packed(entries: Sequence[Entry]) -> bytes:
+def _packed(entries: Sequence[JournalEntry]) -> bytes:
     lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
     # Without a time in its head, the same entries are the same bytes: a repeated write is recognised.
     return gzip.compress(lines.encode(), mtime=0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import Copy, CopyOutcome, DeleteOutcome, ObjectInfo, Store, StoreErrorInfo
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.intents import DiscardOutcome, Intent
 from xcomctl.state.trash.ledger import write_ledgers
 from xcomctl.state.trash.places import is_named_by_digest
@@ -21,7 +21,7 @@ def discard_by_copy(
     """Copy the objects to the trash, and delete those of which the copy is confirmed; one outcome each, in order."""
     copies = [Copy(intent.info, intent.copy) for intent in intents if intent.copy is not None]
     made = dict(zip((copy.source.address for copy in copies), store.copy(copies), strict=True))
-    entries: dict[ObjectAddress, Discarded] = {}
+    entries: dict[ObjectAddress, TrashEntry] = {}
     for intent in intents:
         kept = made[intent.info.address].made
         if made[intent.info.address].result == "copied" and kept is not None:
@@ -73,9 +73,9 @@ def settle_copies(
     return outcomes
 
 
-def _entry(operation_id: str, intent: Intent, kept: ObjectInfo, ledger_of: LedgerOf) -> Discarded:
+def _entry(operation_id: str, intent: Intent, kept: ObjectInfo, ledger_of: LedgerOf) -> TrashEntry:
     address = intent.info.address
-    return Discarded(
+    return TrashEntry(
         original=address,
         operation_id=operation_id,
         size=kept.size,
@@ -92,7 +92,7 @@ def _not_copied(intent: Intent, outcome: CopyOutcome) -> DiscardOutcome:
     return DiscardOutcome(intent.info, "failed", outcome.cause or "it could not be copied to the trash")
 
 
-def _copied(store: Store, intent: Intent, entry: Discarded, deletion: DeleteOutcome) -> DiscardOutcome:
+def _copied(store: Store, intent: Intent, entry: TrashEntry, deletion: DeleteOutcome) -> DiscardOutcome:
     if deletion.result == "changed":
         return DiscardOutcome(intent.info, "changed")
     # It was there a moment ago: "gone" may well be our own deletion, whose first answer was lost; and a deletion

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from xcomctl.s3.interface import DeleteOutcome, ObjectInfo, ObjectVersion, Store
 from xcomctl.state.trash.by_copy import LedgerOf
-from xcomctl.state.trash.entries import Discarded, HiddenVersion
+from xcomctl.state.trash.entries import HiddenVersion, TrashEntry
 from xcomctl.state.trash.intents import DiscardOutcome, Intent
 from xcomctl.state.trash.ledger import write_ledgers
 
@@ -78,7 +78,7 @@ def _behind(
             cause = f"a delete marker hides a newer version, and stays: {removal.cause}"
             return DiscardOutcome(intent.info, "failed", cause)
         return DiscardOutcome(intent.info, "changed")
-    entry = Discarded(
+    entry = TrashEntry(
         original=intent.info.address,
         operation_id=operation_id,
         size=newest.size,

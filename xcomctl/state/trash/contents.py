@@ -7,20 +7,20 @@ from datetime import timezone
 
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.interface import ObjectInfo, Store
-from xcomctl.state.trash.entries import Discarded
+from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.ledger import read_ledger
 from xcomctl.state.trash.places import TRASH_FOLDER, ledger_operation, original_of
 
 
-def contents(store: Store, roots: Sequence[Root]) -> Iterator[Discarded]:
+def contents(store: Store, roots: Sequence[Root]) -> Iterator[TrashEntry]:
     """Everything in the trash of these roots, streamed, operation by operation. Raises StoreError, UnreadableError."""
     for root in roots:
         # Copies that have a digest for a name come right after the ledgers that tell whose they are.
-        told: dict[ObjectAddress, Discarded] = {}
+        told: dict[ObjectAddress, TrashEntry] = {}
         for info in _listed(store, root):
             known = original_of(info.address)
             if known is not None:
-                yield Discarded(
+                yield TrashEntry(
                     known.original, known.operation_id, info.size, info.etag, info.last_modified, info
                 )
             elif ledger_operation(info.address) is not None:

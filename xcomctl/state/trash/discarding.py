@@ -16,7 +16,7 @@ from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.interface import Capabilities, Store
 from xcomctl.state.trash.by_copy import discard_by_copy, settle_copies
 from xcomctl.state.trash.by_marker import discard_by_marker, settle_markers
-from xcomctl.state.trash.intents import DiscardOutcome, Doomed, Intent, Way
+from xcomctl.state.trash.intents import DeleteCandidate, DiscardOutcome, Intent, Way
 from xcomctl.state.trash.places import copy_address, ledger_address
 
 
@@ -31,7 +31,7 @@ class Trash:
         self._operation_id = operation_id
         self._capabilities = capabilities
 
-    def way(self, doomed: Doomed) -> Way:
+    def way(self, doomed: DeleteCandidate) -> Way:
         """How this object can go."""
         can = self._capabilities[self._root(doomed.info.address)]
         if can.versioning == "enabled":
@@ -41,7 +41,7 @@ class Trash:
         # A conditional deletion alone takes a second write of the same bytes for the first: a copy outlives that.
         return "none" if not self.keep and not doomed.reusable else "copy"
 
-    def intend(self, objects: Sequence[Doomed]) -> list[Intent]:
+    def intend(self, objects: Sequence[DeleteCandidate]) -> list[Intent]:
         """What would be done with each object, for the journal."""
         intents = []
         for doomed in objects:
@@ -64,10 +64,10 @@ class Trash:
         at_once = [intent.info for intent in intents if intent.way == "none"]
         for info, deletion in zip(at_once, self._store.delete(at_once), strict=True):
             outcomes.append(DiscardOutcome(info, deletion.result, deletion.cause))
-        for way, carry_out in (("copy", discard_by_copy), ("marker", discard_by_marker)):
+        for way, run_plan in (("copy", discard_by_copy), ("marker", discard_by_marker)):
             chosen = [intent for intent in intents if intent.way == way]
             if chosen:
-                outcomes += carry_out(self._store, self._operation_id, chosen, ledger_of)
+                outcomes += run_plan(self._store, self._operation_id, chosen, ledger_of)
         return _in_order(intents, outcomes)
 
     def settle(self, intents: Sequence[Intent], number: int) -> list[DiscardOutcome]:

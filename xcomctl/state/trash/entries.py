@@ -23,7 +23,7 @@ class HiddenVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Discarded:
+class TrashEntry:
     """An object in the trash. `size` and `etag` are those of what is kept; `discarded_at` is by the store's clock.
 
     `kept_as` is the copy as the store describes it, or the version in its own place. Of a version, and of a copy whose
@@ -64,7 +64,7 @@ class Discarded:
         }
 
     @classmethod
-    def of_action(cls, action: Mapping[str, Any]) -> Discarded:
+    def of_action(cls, action: Mapping[str, Any]) -> TrashEntry:
         """Read what `action` wrote."""
         bucket = action["bucket"]
         place = ObjectAddress(bucket, action["trash_key"])

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import ObjectInfo
-from xcomctl.state.trash.entries import Discarded, HiddenVersion
+from xcomctl.state.trash.entries import HiddenVersion, TrashEntry
 
 Way = Literal["marker", "copy", "none", "kept"]
 """How an object goes: hidden by a delete marker, copied to the trash and deleted, deleted for good, not at all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class DeleteCandidate:
     """An object that is to go. `reusable`: a writer may put this very key again."""
 
     info: ObjectInfo
@@ -68,7 +68,7 @@ class DiscardOutcome:
     info: ObjectInfo
     result: DiscardResult
     cause: str | None = None
-    discarded: Discarded | None = None
+    discarded: TrashEntry | None = None
 
     def entry(self) -> dict[str, Any]:
         """The outcome as JSON types."""
@@ -88,7 +88,7 @@ class DiscardOutcome:
         return entry
 
 
-def discarded_of(entry: Mapping[str, Any], operation_id: str) -> Discarded | None:
+def discarded_of(entry: Mapping[str, Any], operation_id: str) -> TrashEntry | None:
     """What an outcome, as `DiscardOutcome.entry` wrote it, left to bring the object back from; None if nothing.
 
     Raises KeyError, ValueError for what is no such outcome.
@@ -102,7 +102,7 @@ def discarded_of(entry: Mapping[str, Any], operation_id: str) -> Discarded | Non
         kept = HiddenVersion(entry["version_id"], entry["marker_id"])
     else:
         kept = ObjectInfo(ObjectAddress(bucket, entry["trash_key"]), entry["size"], entry["etag"], at)
-    return Discarded(
+    return TrashEntry(
         original=ObjectAddress(bucket, entry["key"]),
         operation_id=operation_id,
         size=entry["size"],

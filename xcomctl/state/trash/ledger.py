@@ -15,13 +15,13 @@ from typing import Any
 from xcomctl.errors import ConflictError, NotFoundError, StoreError, UnreadableError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import ObjectInfo, Store
-from xcomctl.state.trash.entries import Discarded, HiddenVersion
+from xcomctl.state.trash.entries import HiddenVersion, TrashEntry
 from xcomctl.state.trash.places import ledger_operation
 
 
-def write_ledgers(store: Store, entries: Collection[Discarded]) -> None:
+def write_ledgers(store: Store, entries: Collection[TrashEntry]) -> None:
     """Write the ledgers of those entries that need one. What a ledger tells already stays in it. Raises StoreError."""
-    by_ledger: dict[ObjectAddress, list[Discarded]] = {}
+    by_ledger: dict[ObjectAddress, list[TrashEntry]] = {}
     for entry in entries:
         if entry.ledger is not None:
             by_ledger.setdefault(entry.ledger, []).append(entry)
@@ -29,7 +29,7 @@ def write_ledgers(store: Store, entries: Collection[Discarded]) -> None:
         _write(store, ledger, told)
 
 
-def _write(store: Store, ledger: ObjectAddress, entries: Sequence[Discarded]) -> None:
+def _write(store: Store, ledger: ObjectAddress, entries: Sequence[TrashEntry]) -> None:
     try:
         store.put(ledger, _packed([_line(entry) for entry in entries]), if_absent=True)
     except ConflictError:
@@ -38,7 +38,7 @@ def _write(store: Store, ledger: ObjectAddress, entries: Sequence[Discarded]) ->
         _replace(store, ledger, [*known, *(entry for entry in entries if entry.original not in told)])
 
 
-def read_ledger(store: Store, ledger: ObjectAddress) -> list[Discarded]:
+def read_ledger(store: Store, ledger: ObjectAddress) -> list[TrashEntry]:
     """What a ledger tells; nothing if it is gone. Raises StoreError, UnreadableError."""
     try:
         packed = store.read(ledger)
@@ -56,7 +56,7 @@ def read_ledger(store: Store, ledger: ObjectAddress) -> list[Discarded]:
         ) from None
 
 
-def strike_out(store: Store, entries: Collection[Discarded]) -> None:
+def strike_out(store: Store, entries: Collection[TrashEntry]) -> None:
     """Take what left the trash out of its ledgers; an empty ledger is deleted. Raises StoreError."""
     by_ledger: dict[ObjectAddress, set[ObjectAddress]] = {}
     for entry in entries:
@@ -69,7 +69,7 @@ def strike_out(store: Store, entries: Collection[Discarded]) -> None:
             _replace(store, ledger, left)
 
 
-def _replace(store: Store, ledger: ObjectAddress, entries: Sequence[Discarded]) -> None:
+def _replace(store: Store, ledger: ObjectAddress, entries: Sequence[TrashEntry]) -> None:
     info = store.stat(ledger)
     if info is None:
         return
@@ -81,7 +81,7 @@ def _replace(store: Store, ledger: ObjectAddress, entries: Sequence[Discarded]) 
         raise StoreError(f"{ledger.uri} could not be deleted: {outcome.cause}")
 
 
-def _line(entry: Discarded) -> dict[str, Any]:
+def _line(entry: TrashEntry) -> dict[str, Any]:
     kept = entry.kept_as
     line: dict[str, Any] = {
         "key": entry.original.key,
@@ -94,14 +94,14 @@ def _line(entry: Discarded) -> dict[str, Any]:
     return {**line, "copy": kept.address.key}
 
 
-def _entry(ledger: ObjectAddress, line: dict[str, Any]) -> Discarded:
+def _entry(ledger: ObjectAddress, line: dict[str, Any]) -> TrashEntry:
     size, etag, at = line["size"], line["etag"], datetime.fromisoformat(line["discarded_at"])
     kept: ObjectInfo | HiddenVersion
     if "copy" in line:
         kept = ObjectInfo(ObjectAddress(ledger.bucket, line["copy"]), size, etag, at)
     else:
         kept = HiddenVersion(line["version_id"], line["marker_id"])
-    return Discarded(
+    return TrashEntry(
         original=ObjectAddress(ledger.bucket, line["key"]),
         operation_id=ledger_operation(ledger) or "",
         size=size,

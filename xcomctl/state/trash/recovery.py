@@ -12,7 +12,7 @@ from typing import Any, Literal
 from xcomctl.errors import NotFoundError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import Copy, CopyOutcome, ObjectInfo, Store
-from xcomctl.state.trash.entries import Discarded, HiddenVersion
+from xcomctl.state.trash.entries import HiddenVersion, TrashEntry
 from xcomctl.state.trash.ledger import strike_out
 
 _THREADS = 16
@@ -28,7 +28,7 @@ PurgeResult = Literal["purged", "there", "gone", "failed"]
 class Recovery:
     """What became of one object that was to come back, or to go for good."""
 
-    discarded: Discarded
+    discarded: TrashEntry
     result: RecoveryResult | PurgeResult
     cause: str | None = None
 
@@ -38,7 +38,7 @@ class Recovery:
         return entry if self.cause is None else {**entry, "cause": self.cause}
 
 
-def recovery_entry(discarded: Discarded) -> dict[str, Any]:
+def recovery_entry(discarded: TrashEntry) -> dict[str, Any]:
     """The intent to take something out of the trash, as the journal keeps it."""
     address = discarded.original
     return {
@@ -52,7 +52,7 @@ def recovery_entry(discarded: Discarded) -> dict[str, Any]:
     }
 
 
-def restore(store: Store, entries: Sequence[Discarded]) -> list[Recovery]:
+def restore(store: Store, entries: Sequence[TrashEntry]) -> list[Recovery]:
     """Put objects back where there is nothing in their place; one outcome each, in order. Raises StoreError.
 
     A copy leaves the trash only once the object is back and confirmed.
@@ -67,7 +67,7 @@ def restore(store: Store, entries: Sequence[Discarded]) -> list[Recovery]:
     return _in_order(entries, found)
 
 
-def purge(store: Store, entries: Sequence[Discarded]) -> list[Recovery]:
+def purge(store: Store, entries: Sequence[TrashEntry]) -> list[Recovery]:
     """Delete from the trash for good; one outcome each, in order. Raises StoreError."""
     with ThreadPoolExecutor(_THREADS) as threads:
         hidden = [entry for entry in entries if isinstance(entry.kept_as, HiddenVersion)]
@@ -79,7 +79,7 @@ def purge(store: Store, entries: Sequence[Discarded]) -> list[Recovery]:
     return _in_order(entries, found)
 
 
-def _copy_back(store: Store, entries: Sequence[Discarded]) -> list[Recovery]:
+def _copy_back(store: Store, entries: Sequence[TrashEntry]) -> list[Recovery]:
     copies = [
         Copy(entry.kept_as, entry.original, if_absent=True)
         for entry in entries
@@ -91,7 +91,7 @@ def _copy_back(store: Store, entries: Sequence[Discarded]) -> list[Recovery]:
     ]
 
 
-def _came_back(store: Store, entry: Discarded, outcome: CopyOutcome) -> Recovery:
+def _came_back(store: Store, entry: TrashEntry, outcome: CopyOutcome) -> Recovery:
     if outcome.result == "copied":
         return Recovery(entry, "restored")
     if outcome.result == "exists":
@@ -121,7 +121,7 @@ def _digest(store: Store, address: ObjectAddress) -> str | None:
     return digest.hexdigest()
 
 
-def _unhide(store: Store, entry: Discarded) -> Recovery:
+def _unhide(store: Store, entry: TrashEntry) -> Recovery:
     hidden = entry.kept_as
     assert isinstance(hidden, HiddenVersion)  # noqa: S101 - the caller chose them
     versions = store.versions(entry.original)
@@ -140,7 +140,7 @@ def _unhide(store: Store, entry: Discarded) -> Recovery:
     return Recovery(entry, "restored")
 
 
-def _purge_version(store: Store, entry: Discarded) -> Recovery:
+def _purge_version(store: Store, entry: TrashEntry) -> Recovery:
     hidden = entry.kept_as
     assert isinstance(hidden, HiddenVersion)  # noqa: S101 - the caller chose them
     versions = store.versions(entry.original)
@@ -158,7 +158,7 @@ def _purge_version(store: Store, entry: Discarded) -> Recovery:
     return Recovery(entry, "gone" if doomed is None else "purged")
 
 
-def _deletions(store: Store, entries: Sequence[Discarded]) -> tuple[list[PurgeResult], list[str | None]]:
+def _deletions(store: Store, entries: Sequence[TrashEntry]) -> tuple[list[PurgeResult], list[str | None]]:
     copies = [entry.kept_as for entry in entries if isinstance(entry.kept_as, ObjectInfo)]
     results: list[PurgeResult] = []
     causes: list[str | None] = []
@@ -172,13 +172,13 @@ def _deletions(store: Store, entries: Sequence[Discarded]) -> tuple[list[PurgeRe
     return results, causes
 
 
-def _remove_copies(store: Store, entries: Sequence[Discarded]) -> None:
+def _remove_copies(store: Store, entries: Sequence[TrashEntry]) -> None:
     # One that stays is purged later: what it was for is back in its place.
     copies = [entry.kept_as for entry in entries if isinstance(entry.kept_as, ObjectInfo)]
     if copies:
         store.delete(copies)
 
 
-def _in_order(entries: Sequence[Discarded], found: Sequence[Recovery]) -> list[Recovery]:
+def _in_order(entries: Sequence[TrashEntry], found: Sequence[Recovery]) -> list[Recovery]:
     by_entry = {(one.discarded.original, one.discarded.kept_as): one for one in found}
     return [by_entry[entry.original, entry.kept_as] for entry in entries]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xcomctl.cli.policies import read_policy_file
-from xcomctl.cli.scoping import (
+from xcomctl.cli.policy_options import read_policy_file
+from xcomctl.cli.scope_options import (
     IgnoreArchives,
     S3Inventory,
     ShardOption,
@@ -24,7 +24,7 @@ from xcomctl.cli.scoping import (
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.gc.collect import Scope
     from xcomctl.gc.plan import Plan
@@ -202,7 +202,7 @@ def parse_wait(text: str | None, *, sharded: bool = False) -> timedelta:
 def make_plan(
     session: Session,
     scope: Scope,
-    talk: Talk,
+    log: StderrLog,
     *,
     accepted: list[str] | None,
     inventory: str | None = None,
@@ -214,7 +214,7 @@ def make_plan(
     """
     from xcomctl.gc.collect import plan_collection
 
-    with both_sides(session, talk, inventory) as sides:
+    with both_sides(session, log, inventory) as sides:
         return plan_collection(
             sides,
             scope,

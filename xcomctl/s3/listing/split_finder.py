@@ -1,4 +1,4 @@
-"""Where others could begin to read what a stretch of a listing has still before it: at the folders there."""
+"""Where others could begin to read what a key range of a listing has still before it: at the folders there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xcomctl.s3.listing.cuts import folders_of, random_names, spread, worth
 from xcomctl.s3.listing.pages import Page
+from xcomctl.s3.listing.split_points import folders_of, random_split_points, spread, worth
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,15 +17,15 @@ AskFolder = Callable[[str, str | None, str], Page | None]
 
 
 @dataclass(slots=True)
-class Scout:
+class SplitFinder:
     """Looks for beginnings behind the key `position` and before `end`."""
 
     position: str
     end: str | None
-    """The name at which the next stretch began; None where there is no next one."""
+    """The name at which the next key range began; None where there is no next one."""
     root: str
     within: str
-    """All that is left lies in this folder. As it goes on, a scout may find a deeper one."""
+    """All that is left lies in this folder. As it goes on, it may find a deeper one."""
     latest: pa.Array
     """The keys of the page that was read last: they tell how much a folder holds."""
 
@@ -51,7 +51,7 @@ class Scout:
 
     def _ahead_in(self, folder: str, ask: AskFolder) -> Iterator[tuple[list[str], bool]]:
         """Where to begin in `folder`: at its folders, page by page, or at random names; whether that is surely all."""
-        if names := random_names(folder, self.position, self.end):
+        if names := random_split_points(folder, self.position, self.end):
             yield names, False
             return
         if folder != self.root and "/" not in self.position[len(folder) :]:

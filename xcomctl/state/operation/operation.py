@@ -15,15 +15,15 @@ from xcomctl import __version__
 from xcomctl.airflow.interface import InsertOutcome, RowOutcome, RowRecord, RowTarget, Source
 from xcomctl.errors import XcomctlError
 from xcomctl.models import Root, outermost
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store
-from xcomctl.state.journal import Entry, Journal, StepKind, home_of, new_operation_id
-from xcomctl.state.lock import AT_ONCE, Lock, Patience
-from xcomctl.state.operation.settling import settle_unfinished
+from xcomctl.state.journal import Journal, JournalEntry, StepKind, home_of, new_operation_id
+from xcomctl.state.lock import NO_WAIT, Lock, LockWait
+from xcomctl.state.operation.recovery import recover_unfinished
 from xcomctl.state.owner import Owner, read_owner, write_owner
 from xcomctl.state.trash.discarding import Trash
-from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP, Discarded
-from xcomctl.state.trash.intents import DiscardOutcome, Doomed
+from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP, TrashEntry
+from xcomctl.state.trash.intents import DeleteCandidate, DiscardOutcome
 from xcomctl.state.trash.recovery import Recovery, purge, recovery_entry, restore
 
 _NO_DIGEST = ""
@@ -79,12 +79,12 @@ class Operation:
         now: datetime,
         plan_id: str | None = None,
         trash_keep: timedelta = DEFAULT_TRASH_KEEP,
-        patience: Patience = AT_ONCE,
-        report: Report = silent,
+        lock_wait: LockWait = NO_WAIT,
+        report: Progress = no_progress,
     ) -> Iterator[Operation]:
         """Take the lock of every root, settle what earlier operations left open, and begin a journal.
 
-        Raises LockedError where somebody else holds a lock for longer than `patience` lasts, StoreError, SourceError.
+        Raises LockedError where somebody else holds a lock for longer than `lock_wait` lasts, StoreError, SourceError.
         """
         operation_id = new_operation_id(now)
         kept = outermost(roots)
@@ -101,12 +101,12 @@ class Operation:
                         holder=actor,
                         operation_id=operation_id,
                         source=source,
-                        patience=patience,
+                        lock_wait=lock_wait,
                     )
                 )
                 for root in kept
             ]
-            settle_unfinished(source, store, capabilities, report=report)
+            recover_unfinished(source, store, capabilities, report=report)
             journal = Journal.begin(
                 store,
                 home_of(kept),
@@ -179,7 +179,7 @@ class Operation:
             ]
         return results
 
-    def discard(self, objects: Sequence[Doomed]) -> list[DiscardOutcome]:
+    def discard(self, objects: Sequence[DeleteCandidate]) -> list[DiscardOutcome]:
         """Move objects to the trash; one outcome each, in order. Raises RefusedError, StoreError."""
         _, trash = self._with_store()
         intents = trash.intend(objects)
@@ -189,7 +189,7 @@ class Operation:
             step.outcome = [outcome.entry() for outcome in outcomes if outcome.result != "kept"]
         return outcomes
 
-    def restore(self, entries: Sequence[Discarded]) -> list[Recovery]:
+    def restore(self, entries: Sequence[TrashEntry]) -> list[Recovery]:
         """Bring objects back from the trash; one outcome each, in order. Raises RefusedError, StoreError."""
         store, _ = self._with_store()
         with self._step("restore_objects", [recovery_entry(entry) for entry in entries]) as step:
@@ -197,7 +197,7 @@ class Operation:
             step.outcome = [recovery.entry() for recovery in recoveries]
         return recoveries
 
-    def purge(self, entries: Sequence[Discarded]) -> list[Recovery]:
+    def purge(self, entries: Sequence[TrashEntry]) -> list[Recovery]:
         """Delete from the trash for good; one outcome each, in order. Raises RefusedError, StoreError."""
         store, _ = self._with_store()
         with self._step("purge_objects", [recovery_entry(entry) for entry in entries]) as step:
@@ -206,7 +206,7 @@ class Operation:
         return recoveries
 
     @contextmanager
-    def _step(self, kind: StepKind, entries: Sequence[Entry]) -> Iterator[_Step]:
+    def _step(self, kind: StepKind, entries: Sequence[JournalEntry]) -> Iterator[_Step]:
         """One step: what is done inside has its intent on record before, and the outcome that it sets after."""
         if self.journal is None or not entries:
             yield _Step(0)
@@ -244,4 +244,4 @@ class _Step:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.outcome: list[Entry] = []
+        self.outcome: list[JournalEntry] = []

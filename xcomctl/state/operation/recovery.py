@@ -13,15 +13,15 @@ from datetime import timedelta
 from xcomctl.airflow.interface import RowRecord, RowTarget, Source
 from xcomctl.errors import RefusedError
 from xcomctl.models import ObjectAddress, Root
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Capabilities, ObjectInfo, Store
-from xcomctl.state.journal import Entry, Journal, OperationRecord, Step, steps, unfinished
+from xcomctl.state.journal import Journal, JournalEntry, JournalStep, OperationRecord, steps, unfinished
 from xcomctl.state.trash.discarding import Trash
 from xcomctl.state.trash.intents import Intent
 
 
-def settle_unfinished(
-    source: Source, store: Store, capabilities: Mapping[Root, Capabilities], *, report: Report = silent
+def recover_unfinished(
+    source: Source, store: Store, capabilities: Mapping[Root, Capabilities], *, report: Progress = no_progress
 ) -> None:
     """Write the missing outcomes of every operation that did not end, and its end.
 
@@ -41,7 +41,7 @@ def _settle_operation(
     source: Source,
     store: Store,
     capabilities: Mapping[Root, Capabilities],
-    report: Report,
+    report: Progress,
 ) -> None:
     journal = Journal.resume(store, record)
     trash = Trash(store, record.id, capabilities, timedelta(0))
@@ -62,7 +62,7 @@ def _settle_operation(
         journal.end(counts, state="interrupted")
 
 
-def _counted(step: Step, outcome: Sequence[Entry]) -> Counter[str]:
+def _counted(step: JournalStep, outcome: Sequence[JournalEntry]) -> Counter[str]:
     """What a step did, by the names that a summary has."""
     results = Counter(entry["result"] for entry in outcome)
     counts = Counter(failed=results["failed"])
@@ -75,7 +75,9 @@ def _counted(step: Step, outcome: Sequence[Entry]) -> Counter[str]:
     return counts
 
 
-def _settle(step: Step, source: Source | None, store: Store, trash: Trash) -> list[Entry] | None:
+def _settle(
+    step: JournalStep, source: Source | None, store: Store, trash: Trash
+) -> list[JournalEntry] | None:
     if step.kind == "discard_objects":
         outcomes = trash.settle([Intent.of_entry(entry) for entry in step.intent], step.number)
         return [outcome.entry() for outcome in outcomes]
@@ -86,7 +88,9 @@ def _settle(step: Step, source: Source | None, store: Store, trash: Trash) -> li
     return _settle_rows(step.intent, source, deleted=step.kind == "delete_rows")
 
 
-def _settle_recoveries(entries: Sequence[Entry], store: Store, *, restored: bool) -> list[Entry]:
+def _settle_recoveries(
+    entries: Sequence[JournalEntry], store: Store, *, restored: bool
+) -> list[JournalEntry]:
     """By whether an object is in its place again, or what was to be purged is still in the trash."""
     if restored:
         found = store.stat_many([ObjectAddress(entry["bucket"], entry["key"]) for entry in entries])
@@ -96,7 +100,7 @@ def _settle_recoveries(entries: Sequence[Entry], store: Store, *, restored: bool
     return [{"uri": entry["uri"], "result": result} for entry, result in zip(entries, results, strict=True)]
 
 
-def _in_trash(entry: Entry, store: Store) -> bool:
+def _in_trash(entry: JournalEntry, store: Store) -> bool:
     """Whether what a purge was to delete is still there: a hidden version in its own place, or a copy in the trash."""
     if "version_id" in entry:
         versions = store.versions(ObjectAddress(entry["bucket"], entry["key"]))
@@ -104,7 +108,7 @@ def _in_trash(entry: Entry, store: Store) -> bool:
     return store.stat(ObjectAddress(entry["bucket"], entry["trash_key"])) is not None
 
 
-def _settle_rows(entries: Sequence[Entry], source: Source, *, deleted: bool) -> list[Entry]:
+def _settle_rows(entries: Sequence[JournalEntry], source: Source, *, deleted: bool) -> list[JournalEntry]:
     records = [RowRecord.of(entry) for entry in entries]
     there = source.records([RowTarget(one.table, one.row_key, one.written_at, one.digest) for one in records])
     absent, present = ("deleted", "not_done") if deleted else ("not_done", "inserted")

@@ -21,7 +21,7 @@ _CORES = " ".join(
     for count in range(1, _MOST + 1)
 )
 
-FIND_WHOLE_KEYS = f"""
+FIND_SUBSTRING_KEYS = f"""
     CREATE OR REPLACE TABLE whole_keys AS
     SELECT object_id, whole_key, least(len(parts) - 2, {_MOST}) AS segments, CASE segments {_CORES} END AS core,
            parts[1] AS beginning
@@ -39,7 +39,7 @@ REACHING_OVER_QUOTES = """
 """
 """Whether some key could reach over the edge of what a plain value quotes."""
 
-KINDS_OF_WHOLE_KEYS = "SELECT DISTINCT core IS NULL, segments FROM whole_keys"
+KINDS_OF_SUBSTRING_KEYS = "SELECT DISTINCT core IS NULL, segments FROM whole_keys"
 
 
 def mentioned_keys(kinds: Sequence[tuple[bool, int]], texts: str) -> str:

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xcomctl.cli.scoping import parse_age
+from xcomctl.cli.scope_options import parse_age
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xcomctl.config.session import Session
     from xcomctl.models import Root
-    from xcomctl.state.lock import Patience
+    from xcomctl.state.lock import LockWait
     from xcomctl.state.operation import Operation
 
 
-def begun(
+def begin_operation(
     session: Session,
     roots: Sequence[Root],
     command: str,
     *,
     plan_id: str | None = None,
     trash_keep: timedelta | None = None,
-    patience: Patience | None = None,
+    lock_wait: LockWait | None = None,
 ) -> AbstractContextManager[Operation]:
     """The operation of this command on the sides of the session; entering it settles what earlier ones left open.
 
-    Without roots there is no journal. Raises LockedError where another one holds a lock for longer than `patience`
+    Without roots there is no journal. Raises LockedError where another one holds a lock for longer than `lock_wait`
     lasts (None: at once), StoreError, SourceError.
     """
-    from xcomctl.state.lock import AT_ONCE
+    from xcomctl.state.lock import NO_WAIT
     from xcomctl.state.operation import Operation
     from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
@@ -41,5 +41,5 @@ def begun(
         actor=session.configuration.actor(),
         now=datetime.now(timezone.utc),
         trash_keep=DEFAULT_TRASH_KEEP if trash_keep is None else trash_keep,
-        patience=AT_ONCE if patience is None else patience,
+        lock_wait=NO_WAIT if lock_wait is None else lock_wait,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.scoping import parse_limits
+from xcomctl.cli.scope_options import parse_limits
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:

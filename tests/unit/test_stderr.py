@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from xcomctl.cli import speech
 from xcomctl.cli import stages as staging
-from xcomctl.cli.progress import Talk
+from xcomctl.cli import stderr
 from xcomctl.cli.stages import stages
+from xcomctl.cli.stderr import StderrLog
 
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test begins as a run does, and leaves nothing to the next."""
     monkeypatch.delenv("XCOMCTL_LOG_FORMAT", raising=False)
-    speech.begin([])
+    stderr.begin([])
     yield
-    speech.begin([])
+    stderr.begin([])
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -46,19 +46,19 @@ def lines(text: str) -> list[dict[str, Any]]:
 )
 def test_the_command_line_is_heeded_before_it_is_understood(given: list[str], in_json: bool) -> None:
     """What is wrong about it is told in the format that it asks for."""
-    speech.begin(given)
-    assert speech.in_json() == in_json
+    stderr.begin(given)
+    assert stderr.in_json() == in_json
 
 
 def test_notes_and_details(capsys: pytest.CaptureFixture[str]) -> None:
     """A note has its hint, a detail needs --verbose, and what could steer a terminal is written out in both."""
     for given in ([], ["--log-format=json"]):
-        speech.begin(given)
-        talk = Talk(verbose=True)
+        stderr.begin(given)
+        talk = StderrLog(verbose=True)
         talk.note("a \x1b[31m b", hint="type this")
         talk.detail("more")
-        Talk().detail("not asked for")
-        Talk(quiet=True).note("not wanted")
+        StderrLog().detail("not asked for")
+        StderrLog(quiet=True).note("not wanted")
     text, logged = capsys.readouterr().err.split("{", 1)
     assert text == "note: a \\x1b[31m b\nhint: type this\nmore\n"
     assert "\x1b" not in logged
@@ -71,7 +71,7 @@ def test_notes_and_details(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_log_hears_of_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Now and then while they go on, and of each when all are over, also if they broke off; people see a counter."""
 
-    def run(talk: Talk) -> None:
+    def run(talk: StderrLog) -> None:
         with stages(talk, totals={"rows deleted": 3}) as report:
             report("rows deleted", 2)
             report("checked", 5)
@@ -79,8 +79,8 @@ def test_a_log_hears_of_stages(capsys: pytest.CaptureFixture[str], monkeypatch: 
             raise ZeroDivisionError
 
     for given in ([], ["--log-format=json"]):
-        speech.begin(given)
-        for talk in (Talk(), Talk(quiet=True)):
+        stderr.begin(given)
+        for talk in (StderrLog(), StderrLog(quiet=True)):
             with pytest.raises(ZeroDivisionError):
                 run(talk)
             assert set(talk.phases) == {"rows deleted", "checked", "rest"}
@@ -89,6 +89,6 @@ def test_a_log_hears_of_stages(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert lines(capsys.readouterr().err) == [{**deleted, "event": "stage"}, checked]
     monkeypatch.setattr(staging, "_BETWEEN_MILESTONES", 0.0)
     with pytest.raises(ZeroDivisionError):
-        run(Talk())
+        run(StderrLog())
     progress = [line["done"] for line in lines(capsys.readouterr().err) if line["event"] == "progress"]
     assert progress == [2, 5, 3]

@@ -62,7 +62,7 @@ def spread(ahead: Sequence[str], count: int) -> list[str]:
     return [ahead[(number + 1) * len(ahead) // (count + 1)] for number in range(count)]
 
 
-def random_names(folder: str, position: str, end: str | None) -> list[str]:
+def random_split_points(folder: str, position: str, end: str | None) -> list[str]:
     """Beginnings of names, where the name of `position` in `folder` has a random uuid: those are spread evenly."""
     found = _RANDOM_NAME.search(position, len(folder))
     if found is None or "/" in position[len(folder) : found.end()]:

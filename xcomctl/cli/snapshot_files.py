@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.policies import read_policy
-from xcomctl.cli.scoping import IgnoreArchives, ShardOption, both_sides, parse_min_age
+from xcomctl.cli.policy_options import read_policy
+from xcomctl.cli.scope_options import IgnoreArchives, ShardOption, both_sides, parse_min_age
 from xcomctl.errors import UsageError
 from xcomctl.files import TemporaryFolder
 from xcomctl.inventory.shards import Shard
 
 if TYPE_CHECKING:
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
-    from xcomctl.inventory.snapshot_file import KeptInventory
+    from xcomctl.inventory.snapshot_file import SnapshotFile
 
 _WHAT = "What may go"
 
-InventoryToAsk = Annotated[
+SnapshotFileOption = Annotated[
     str | None,
     typer.Option(
         "--inventory",
@@ -95,7 +95,7 @@ class JudgingOptions:
 
 
 def make_inventory(
-    path: Path, session: Session, judging: JudgingOptions, talk: Talk, *, s3_inventory: str | None = None
+    path: Path, session: Session, judging: JudgingOptions, log: StderrLog, *, s3_inventory: str | None = None
 ) -> None:
     """Take the inventory of the session's database and stores, and keep it at `path`, showing how far it is.
 
@@ -103,7 +103,7 @@ def make_inventory(
     """
     from xcomctl.inventory.judging import Question
     from xcomctl.inventory.scan import DEFAULT_MIN_AGE
-    from xcomctl.inventory.snapshot_file import keep_inventory
+    from xcomctl.inventory.snapshot_file import write_snapshot_file
 
     policy, file_age, _ = read_policy(judging.policy, judging.older_than, judging.keep_last)
     # Nothing is deleted here, so any grace period may be asked about.
@@ -114,18 +114,18 @@ def make_inventory(
         ignore_archives=judging.ignore_archives,
         shard=None if judging.shard is None else Shard.parse(judging.shard),
     )
-    with both_sides(session, talk, s3_inventory) as sides:
-        keep_inventory(path, sides, question, options=judging.said)
+    with both_sides(session, log, s3_inventory) as sides:
+        write_snapshot_file(path, sides, question, options=judging.said)
 
 
-def inventory_to_ask(
-    named: str | None, session: Session, judging: JudgingOptions, talk: Talk, opened: ExitStack
-) -> KeptInventory:
+def snapshot_file_to_query(
+    named: str | None, session: Session, judging: JudgingOptions, log: StderrLog, opened: ExitStack
+) -> SnapshotFile:
     """The inventory that is to be asked: the file, or one that is made now, and is gone when `opened` is closed.
 
     Raises UsageError, SourceError, StoreError.
     """
-    from xcomctl.inventory.snapshot_file import open_kept
+    from xcomctl.inventory.snapshot_file import open_snapshot_file
 
     if named is not None and "://" not in named:
         if judging.given:
@@ -133,8 +133,8 @@ def inventory_to_ask(
                 "the inventory was judged when it was made: options such as --older-than change nothing now",
                 hint="give them to xcomctl inventory, or leave out --inventory",
             )
-        return open_kept(Path(named).expanduser(), session.resources)
+        return open_snapshot_file(Path(named).expanduser(), session.resources)
     folder = opened.enter_context(TemporaryFolder(session.resources.tmp))
     path = Path(folder) / "inventory.duckdb"
-    make_inventory(path, session, judging, talk, s3_inventory=named)
-    return open_kept(path, session.resources)
+    make_inventory(path, session, judging, log, s3_inventory=named)
+    return open_snapshot_file(path, session.resources)

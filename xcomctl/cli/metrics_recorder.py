@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.progress import Talk
+from xcomctl.cli.stderr import StderrLog
 from xcomctl.errors import UsageError, XcomctlError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from xcomctl.cli.output.metrics import MetricsFile
     from xcomctl.gc.apply import Outcome
     from xcomctl.gc.plan import Plan
-    from xcomctl.inventory.fsck import Check
-    from xcomctl.inventory.usage import Growth, Part
+    from xcomctl.inventory.fsck import FsckResult
+    from xcomctl.inventory.usage import Growth, UsagePart
     from xcomctl.models import Root
 
 MetricsOption = Annotated[
@@ -39,7 +39,7 @@ _DID_ITS_WORK = (0, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class MetricsRecorder:
     """Takes the figures of one run. Without a file it takes nothing."""
 
     file: MetricsFile | None
@@ -80,7 +80,7 @@ class Recording:
         resurrected = outcome.objects["referenced"] + outcome.objects["restored"]
         self.file.set("xcomctl_resurrected_objects", resurrected)
 
-    def check(self, check: Check) -> None:
+    def check(self, check: FsckResult) -> None:
         """What a check found."""
         if self.file is None:
             return
@@ -91,7 +91,7 @@ class Recording:
             if kind.kind == "unresolved":
                 self.file.set("xcomctl_rows", kind.count, "unresolved")
 
-    def states(self, states: Sequence[Part]) -> None:
+    def states(self, states: Sequence[UsagePart]) -> None:
         """Rows and objects, told apart by state alone."""
         if self.file is None:
             return
@@ -104,7 +104,7 @@ class Recording:
                 self.file.set("xcomctl_objects", part.objects, state)
                 self.file.set("xcomctl_object_bytes", part.offloaded_bytes, state)
 
-    def dags(self, dags: Sequence[Part], growth: Growth | None) -> None:
+    def dags(self, dags: Sequence[UsagePart], growth: Growth | None) -> None:
         """The largest DAGs, and what comes in."""
         if self.file is None:
             return
@@ -138,7 +138,9 @@ class Recording:
 
 
 @contextmanager
-def recording(path: Path | None, command: str, talk: Talk, *, acts: bool = False) -> Iterator[Recording]:
+def record_metrics(
+    path: Path | None, command: str, log: StderrLog, *, acts: bool = False
+) -> Iterator[MetricsRecorder]:
     """Take the figures of the run inside, and write them when it ends, in whatever way.
 
     With `acts` a run did its work only if it came to an outcome, which a dry run does not.
@@ -146,7 +148,7 @@ def recording(path: Path | None, command: str, talk: Talk, *, acts: bool = False
     Raises UsageError before anything is done if the file could not be written, XcomctlError at the end.
     """
     if path is None:
-        yield Recording(None)
+        yield MetricsRecorder(None)
         return
     from xcomctl.cli.output.metrics import MetricsFile
 
@@ -154,21 +156,21 @@ def recording(path: Path | None, command: str, talk: Talk, *, acts: bool = False
     begun = time.monotonic()
     code = 0
     try:
-        yield Recording(file)
+        yield MetricsRecorder(file)
     except BaseException as error:
         code = _exit_code(error)
         raise
     finally:
         succeeded = code in _DID_ITS_WORK and (not acts or file.has("xcomctl_actions"))
         file.set("xcomctl_run_duration_seconds", time.monotonic() - begun)
-        for phase, seconds in talk.phases.items():
+        for phase, seconds in log.phases.items():
             file.set("xcomctl_phase_duration_seconds", seconds, phase)
         try:
             file.write(now=datetime.now(timezone.utc), exit_code=code, succeeded=succeeded)
         except XcomctlError as error:
             if code not in _DID_ITS_WORK:
                 # What the run failed with is what matters.
-                talk.note(str(error))
+                log.note(str(error))
             else:
                 raise
 

@@ -24,7 +24,7 @@ _REMEMBERED = 32
 """Requests."""
 
 
-class Waiting:
+class ConcurrencyTuner:
     """Watches requests, and what part of their time was spent waiting. May be used from several threads."""
 
     def __init__(self) -> None:

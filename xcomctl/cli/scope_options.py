@@ -16,7 +16,7 @@ from xcomctl.models import Root
 from xcomctl.units import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.inventory.judging import Sides
     from xcomctl.s3.stored_listing import StoredListing
@@ -75,7 +75,7 @@ ShardOption = Annotated[
 
 
 @contextmanager
-def both_sides(session: Session, talk: Talk, s3_inventory: str | None = None) -> Iterator[Sides]:
+def both_sides(session: Session, log: StderrLog, s3_inventory: str | None = None) -> Iterator[Sides]:
     """What there is to judge, showing how far it is read: the rows, and the objects below the roots.
 
     `s3_inventory` is the URI of an S3 Inventory that stands for listing them. Raises UsageError where no root is known,
@@ -83,9 +83,9 @@ def both_sides(session: Session, talk: Talk, s3_inventory: str | None = None) ->
     """
     from xcomctl.inventory.judging import Sides
 
-    roots = resolve_roots(session, talk)
-    listing = open_inventory(session, s3_inventory, roots, talk)
-    with stages(talk) as report:
+    roots = resolve_roots(session, log)
+    listing = open_inventory(session, s3_inventory, roots, log)
+    with stages(log) as report:
         yield Sides(
             session.source,
             session.store if roots else None,
@@ -98,7 +98,7 @@ def both_sides(session: Session, talk: Talk, s3_inventory: str | None = None) ->
 
 
 def open_inventory(
-    session: Session, uri: str | None, roots: Sequence[Root], talk: Talk
+    session: Session, uri: str | None, roots: Sequence[Root], log: StderrLog
 ) -> StoredListing | None:
     """The S3 Inventory at `uri`, None where none is given, with a word on how old it is.
 
@@ -109,7 +109,7 @@ def open_inventory(
     if not roots:
         raise UsageError("--inventory is of a bucket, and no store is given", hint="add --store s3://BUCKET")
     listing = session.inventory(uri, roots)
-    talk.note(f"objects as of {format_time(listing.taken_at)}, from {uri}")
+    log.note(f"objects as of {format_time(listing.taken_at)}, from {uri}")
     return listing
 
 
@@ -176,7 +176,7 @@ def _within_reach(option: str, text: str) -> timedelta:
     return duration
 
 
-def resolve_roots(session: Session, talk: Talk) -> tuple[Root, ...]:
+def resolve_roots(session: Session, log: StderrLog) -> tuple[Root, ...]:
     """The configured roots; where there are none and no reference needs one, the empty tuple.
 
     Raises UsageError that proposes the roots that the stored references themselves show.
@@ -187,7 +187,7 @@ def resolve_roots(session: Session, talk: Talk) -> tuple[Root, ...]:
 
     found = propose_roots(session.source, session.dialects)
     if not found:
-        talk.note("no store is configured, and no row references an object: only rows are looked at")
+        log.note("no store is configured, and no row references an object: only rows are looked at")
         return ()
     known = [root for root, _ in found.most_common() if root]
     unplaced = found[""]

@@ -14,7 +14,7 @@ from xcomctl.inventory.judging import Sides
 from xcomctl.inventory.resources import Resources
 from xcomctl.models import Root
 from xcomctl.policy.file import PolicyFile
-from xcomctl.progress import Report, silent
+from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import BucketSettings, Store
 from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
@@ -22,7 +22,7 @@ _PROPOSED = 5
 """So many of the roots that references show are examined where none is given."""
 
 
-class Patient:
+class CheckContext:
     """Both sides of one set-up. `clock` is that of this machine; `source` is None where none is configured.
 
     `airflow_backend` is the XCom backend that Airflow's own settings name, as far as they are seen from here.
@@ -40,7 +40,7 @@ class Patient:
         policy: Callable[[], PolicyFile] | None = None,
         trash_keep: timedelta = DEFAULT_TRASH_KEEP,
         resources: Resources,
-        report: Report = silent,
+        report: Progress = no_progress,
     ) -> None:
         self._source = source
         self._store = store

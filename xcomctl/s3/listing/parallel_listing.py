@@ -1,11 +1,11 @@
-"""Reading a long listing in several stretches at once, of which nothing is known before: idle threads steal from busy ones.
+"""Reading a long listing in several key ranges at once, of which nothing is known before: idle threads steal from busy ones.
 
-The listing is cut where the store itself says that a folder begins. Each thread reads a stretch of it, page after page;
+The listing is cut where the store itself says that a folder begins. Each thread reads a key range of it, page after page;
 one that has nothing to do asks for the folders that lie ahead of another one, and begins to read at one of them. There
 are more threads the longer the store takes to answer.
 
 That nothing is read twice and nothing left out is not a matter of where the cuts are meant to be, but of what was
-read: a stretch ends where it meets a key with which the next one began, its seam. This holds for any order in which a
+read: a key range ends where it meets a key with which the next one began, its seam. This holds for any order in which a
 store lists, as long as it is the same each time. Where keys come in the order of their bytes, as S3 promises, a key
 behind the seam shows too that it has been reached, though whoever deletes objects meanwhile has taken the seam away. Once
 a store has shown another order, nothing is cut any more, and only a seam that was met counts; else the listing is an error.
@@ -25,10 +25,10 @@ from botocore.exceptions import ClientError
 from xcomctl.arrow_arrays import first, text
 from xcomctl.errors import StoreError
 from xcomctl.s3.errors import knows_not
-from xcomctl.s3.listing.cuts import ascending, common_folder
+from xcomctl.s3.listing.key_range import PAGES_BEFORE_SPLIT, KeyRange, Seam, promise
 from xcomctl.s3.listing.pages import History, Page, Pages
-from xcomctl.s3.listing.scout import Scout
-from xcomctl.s3.listing.stretch import PAGES_BEFORE_THEFT, Seam, Stretch, promise
+from xcomctl.s3.listing.split_finder import SplitFinder
+from xcomctl.s3.listing.split_points import ascending, common_folder
 from xcomctl.s3.parallel import THREADS
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _SECONDS_TO_LEAVE = 5.0
 """How long an interrupted listing waits for answers that are on their way."""
 
 
-class Stealing:
+class ParallelListing:
     """The rest of a listing. To be used once."""
 
     def __init__(self, pages: Pages) -> None:
@@ -54,11 +54,11 @@ class Stealing:
         self._room = Condition(self._lock)
         self._threads: list[Thread] = []
         self._tasks: deque[Callable[[], None]] = deque()
-        self._stretches: list[Stretch] = []
+        self._ranges: list[KeyRange] = []
         self._starts: deque[str] = deque()
         self._begun: set[str] = set()
         """Starts to which an answer is on its way."""
-        self._scouting: tuple[Stretch, Iterator[list[str]]] | None = None
+        self._scouting: tuple[KeyRange, Iterator[list[str]]] | None = None
         self._seams: list[Seam] = []
         self._ready: deque[pa.RecordBatch] = deque()
         self._busy = 0
@@ -73,10 +73,10 @@ class Stealing:
 
         Raises StoreError. To close the iterator early ends all threads.
         """
-        stretch = Stretch(page.keys[-1].as_py(), None, self._pages.root.prefix, history)
-        stretch.pages, stretch.latest = PAGES_BEFORE_THEFT, page.keys
-        self._stretches.append(stretch)
-        self._tasks.append(partial(self._read, stretch, page.token))
+        key_range = KeyRange(page.keys[-1].as_py(), None, self._pages.root.prefix, history)
+        key_range.pages, key_range.latest = PAGES_BEFORE_SPLIT, page.keys
+        self._ranges.append(key_range)
+        self._tasks.append(partial(self._read, key_range, page.token))
         try:
             with self._lock:
                 self._add_threads()
@@ -88,7 +88,7 @@ class Stealing:
                 thread.join(_SECONDS_TO_LEAVE)
 
     def _add_threads(self) -> None:
-        while len(self._threads) < self._pages.waiting.threads() and not self._ended:
+        while len(self._threads) < self._pages.concurrency.threads() and not self._ended:
             # What hangs must not keep the process from ending.
             thread = Thread(target=self._work, name=f"listing-{len(self._threads)}", daemon=True)
             thread.start()
@@ -139,7 +139,7 @@ class Stealing:
     def _found(self) -> Callable[[], None] | None:
         if self._tasks:
             return self._tasks.popleft()
-        if not self._in_order or self._busy >= self._pages.waiting.threads():
+        if not self._in_order or self._busy >= self._pages.concurrency.threads():
             return None
         while self._starts:
             start = self._starts.popleft()
@@ -150,7 +150,9 @@ class Stealing:
         if self._asking:
             return None
         if self._scouting is None:
-            rich = [one for one in self._stretches if one.pages >= one.patience and one.latest is not None]
+            rich = [
+                one for one in self._ranges if one.pages >= one.pages_before_split and one.latest is not None
+            ]
             if not rich:
                 return None
             self._scouting = self._sent_ahead(
@@ -161,37 +163,37 @@ class Stealing:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self, stretch: Stretch, token: str | None, page: Page | None = None) -> None:
-        """Read a stretch to its end: `page` if it is there already, then the page of `token`, and so on."""
+    def _read(self, key_range: KeyRange, token: str | None, page: Page | None = None) -> None:
+        """Read a key range to its end: `page` if it is there already, then the page of `token`, and so on."""
         while True:
             if page is None:
                 page = self._pages.ask(token=token)
-            stretch.history.add(page)
-            objects, at_end = self._advance(stretch, page)
+            key_range.history.add(page)
+            objects, at_end = self._advance(key_range, page)
             self._hand_out(objects)
             if at_end or self._ended:
                 return
             token, page = page.token, None
 
-    def _advance(self, stretch: Stretch, page: Page) -> tuple[pa.RecordBatch, bool]:
-        """The objects of a page that belong to the stretch, and whether these are its last ones."""
-        in_order = ascending(page.keys, stretch.position)
+    def _advance(self, key_range: KeyRange, page: Page) -> tuple[pa.RecordBatch, bool]:
+        """The objects of a page that belong to the key range, and whether these are its last ones."""
+        in_order = ascending(page.keys, key_range.position)
         with self._lock:
             if not in_order:
                 self._give_up_cutting()
             objects, at_end = page.objects, page.token is None
-            if stretch.seam is not None:
-                end = self._end_at(stretch.seam, page.keys)
+            if key_range.seam is not None:
+                end = self._end_at(key_range.seam, page.keys)
                 if end is None and at_end:
                     self._pages.incomplete("it ended before a key that had been listed")
                 if end is not None:
                     objects, at_end = objects.slice(0, end), True
             if objects.num_rows:
-                stretch.position = objects.column("key")[-1].as_py()
-            stretch.pages += 1
-            stretch.latest = page.keys
+                key_range.position = objects.column("key")[-1].as_py()
+            key_range.pages += 1
+            key_range.latest = page.keys
             if at_end:
-                self._stretches.remove(stretch)
+                self._ranges.remove(key_range)
             self._add_threads()
             self._to_do.notify()
         return objects, at_end
@@ -224,33 +226,33 @@ class Stealing:
 
     # --- stealing -----------------------------------------------------------------------------------------------------
 
-    def _sent_ahead(self, victim: Stretch) -> tuple[Stretch, Iterator[list[str]]]:
-        """Whoever finds where others could begin to read what a stretch has still before it."""
+    def _sent_ahead(self, victim: KeyRange) -> tuple[KeyRange, Iterator[list[str]]]:
+        """Whoever finds where others could begin to read what a key range has still before it."""
         seam, within = victim.seam, victim.within
         if seam is not None:
             within = max(within, common_folder(victim.position, seam.first), key=len)
         assert victim.latest is not None  # noqa: S101 - it is rich
         end = None if seam is None else seam.start
-        scout = Scout(victim.position, end, self._pages.root.prefix, within, victim.latest)
-        return victim, self._beginnings(victim, scout)
+        finder = SplitFinder(victim.position, end, self._pages.root.prefix, within, victim.latest)
+        return victim, self._beginnings(victim, finder)
 
-    def _beginnings(self, victim: Stretch, scout: Scout) -> Iterator[list[str]]:
+    def _beginnings(self, victim: KeyRange, finder: SplitFinder) -> Iterator[list[str]]:
         found = False
-        for starts in scout.beginnings(self._ask_folder, self._pages.waiting.threads()):
+        for starts in finder.beginnings(self._ask_folder, self._pages.concurrency.threads()):
             found = True
             yield starts
         with self._lock:
-            victim.within = scout.within
+            victim.within = finder.within
             if not found:
-                victim.patience = 2 * max(victim.pages, 2 * PAGES_BEFORE_THEFT)
+                victim.pages_before_split = 2 * max(victim.pages, 2 * PAGES_BEFORE_SPLIT)
 
-    def _ask_what_lies_ahead(self, _: Stretch, beginnings: Iterator[list[str]]) -> None:
-        """Have the scout go on until there is enough for all who are idle."""
+    def _ask_what_lies_ahead(self, _: KeyRange, beginnings: Iterator[list[str]]) -> None:
+        """Have the finder go on until there is enough for all who are idle."""
         for starts in beginnings:
             with self._lock:
                 self._starts.extend(starts if self._in_order else ())
                 self._to_do.notify(len(starts))
-                if not self._in_order or len(self._starts) > self._pages.waiting.threads() - self._busy:
+                if not self._in_order or len(self._starts) > self._pages.concurrency.threads() - self._busy:
                     self._asking = False
                     return
         with self._lock:
@@ -265,13 +267,13 @@ class Stealing:
         return page if self._in_order else None
 
     def _begin(self, start: str) -> None:
-        """Read from the folder `start` on, if what the store gives from there on lies ahead of another stretch."""
+        """Read from the folder `start` on, if what the store gives from there on lies ahead of another key range."""
         page = self._unless_refused(partial(self._pages.ask, after=start))
         with self._lock:
             self._begun.discard(start)
-            stretch = None if page is None else self._new_stretch(start, page)
-        if stretch is not None:
-            self._read(stretch, None, page)
+            key_range = None if page is None else self._new_range(start, page)
+        if key_range is not None:
+            self._read(key_range, None, page)
 
     def _unless_refused(self, ask: Callable[[], Page]) -> Page | None:
         """The answer to a question that not all products know; None from one that does not. Raises StoreError."""
@@ -284,7 +286,7 @@ class Stealing:
                 self._give_up_cutting()
             return None
 
-    def _new_stretch(self, start: str, page: Page) -> Stretch | None:
+    def _new_range(self, start: str, page: Page) -> KeyRange | None:
         if not page.objects.num_rows:
             return None
         if not ascending(page.keys, start):
@@ -293,15 +295,15 @@ class Stealing:
         holder = self._holder(first)
         if not self._in_order or holder is None or not first.startswith(start):
             return None
-        stretch = Stretch(start, holder.seam, holder.within, History(self._pages))
+        key_range = KeyRange(start, holder.seam, holder.within, History(self._pages))
         holder.seam = Seam(start, first, page.keys.slice(0, _SEAM_KEYS))
         self._seams.append(holder.seam)
-        self._stretches.append(stretch)
-        return stretch
+        self._ranges.append(key_range)
+        return key_range
 
-    def _holder(self, key: str) -> Stretch | None:
-        """The stretch that has `key` still before it."""
-        for one in self._stretches:
+    def _holder(self, key: str) -> KeyRange | None:
+        """The key range that has `key` still before it."""
+        for one in self._ranges:
             if one.position < key and (one.seam is None or key < one.seam.first):
                 return one
         return None

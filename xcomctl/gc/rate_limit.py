@@ -12,7 +12,7 @@ _LEAST_RATE = 1.0
 _RECOVERY = 1.25
 
 
-class Pace:
+class RateLimit:
     """Allots time to batches of objects. `max_rate` is in objects per second, None is without limit.
 
     When the store throttles the rate is halved, and it recovers with every batch that goes well.

@@ -22,7 +22,7 @@ _MENTION = re.compile(rf"({UUID_PATTERN})(?=({_TAIL}))")
 _DASHED_UUID = UUID_PATTERN.partition("|")[0]
 
 
-class CarefulReader:
+class PythonDecoder:
     """Reads values, and keeps what they say until it is taken.
 
     With `keeps_texts` also the texts themselves, in which keys are to be looked for. `unbounded` are the lengths of uuids,

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from xcomctl.cli.consent import consent
-from xcomctl.cli.operating import begun
+from xcomctl.cli.operations import begin_operation
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
 from xcomctl.errors import LockedError, PartialError, RefusedError
@@ -19,7 +19,7 @@ from xcomctl.units import format_duration, parse_duration, quantity
 if TYPE_CHECKING:
     from xcomctl.cli.interruption import Interruption
     from xcomctl.cli.output.columns import OutputStyle
-    from xcomctl.cli.progress import Talk
+    from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.gc.apply import Outcome
     from xcomctl.gc.plan import Plan
@@ -30,7 +30,7 @@ _NOTHING = {"apply": "the plan does nothing", "rm": "no XCom matches"}
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ApplyOptions:
     """How a plan is carried out: the word of the user, and the pace."""
 
     command: str
@@ -43,13 +43,13 @@ class Manner:
     """How long somebody else's work on the store is waited for."""
 
 
-def carry_out(
+def run_plan(
     plan: Plan,
     session: Session,
-    manner: Manner,
+    options: ApplyOptions,
     *,
     style: OutputStyle,
-    talk: Talk,
+    log: StderrLog,
     interruption: Interruption,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> None:
@@ -60,39 +60,39 @@ def carry_out(
     Raises RefusedError for a guard or a lock, UsageError where nobody can be asked, PartialError if an action failed,
     SourceError, StoreError.
     """
-    if manner.dry_run or style.format == "table":
+    if options.dry_run or style.format == "table":
         emit_plan(plan, style)
-    if not manner.dry_run and plan.is_empty:
+    if not options.dry_run and plan.is_empty:
         from xcomctl.gc.apply import Outcome
 
-        _settle(plan, session, manner, talk)
-        talk.note(_NOTHING.get(manner.command, "nothing to collect"))
+        _settle(plan, session, options, log)
+        log.note(_NOTHING.get(options.command, "nothing to collect"))
         on_outcome(Outcome())
         if style.format != "table":
             emit_outcome(plan, Outcome(), style)
         return
-    if _consent(plan, talk, style, manner):
+    if _consent(plan, log, style, options):
         _execute(
             plan,
             session,
-            manner,
+            options,
             style=style,
-            talk=talk,
+            log=log,
             interruption=interruption,
             on_outcome=on_outcome,
         )
 
 
-def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool:
+def _consent(plan: Plan, log: StderrLog, style: OutputStyle, options: ApplyOptions) -> bool:
     """Whether the plan is to be applied. Raises RefusedError for a guard, UsageError where nobody can be asked."""
     from xcomctl.cli.output.plans import plan_summary
 
     refused = plan.refusals
-    if manner.dry_run:
+    if options.dry_run:
         # The table says it itself.
         for guard in refused if style.format != "table" else ():
-            talk.note(f"applying this would be refused by {guard.id}: {guard.cause}")
-        talk.note(f"dry run: nothing was deleted; applying it would delete {plan_summary(plan)}")
+            log.note(f"applying this would be refused by {guard.id}: {guard.cause}")
+        log.note(f"dry run: nothing was deleted; applying it would delete {plan_summary(plan)}")
         return False
     if refused:
         overrule = " ".join(f"--accept {guard.acceptance}" for guard in refused)
@@ -102,19 +102,19 @@ def _consent(plan: Plan, talk: Talk, style: OutputStyle, manner: Manner) -> bool
         )
     agreed = consent(
         f"Delete {plan_summary(plan)}?",
-        yes=manner.yes,
+        yes=options.yes,
         otherwise=f"nothing was deleted: {plan_summary(plan)} would go",
         hint="add --yes to delete, or --dry-run to see the plan"
-        if manner.command != "apply"
+        if options.command != "apply"
         else "add --yes to delete; xcomctl plan show shows the plan",
         show=None if style.format == "table" else partial(show_plan, plan),
     )
     if not agreed:
-        talk.note("nothing was deleted")
+        log.note("nothing was deleted")
     return agreed
 
 
-def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
+def _settle(plan: Plan, session: Session, options: ApplyOptions, log: StderrLog) -> None:
     """Where an operation was killed, find out what became of it, although there is nothing to do by now."""
     from xcomctl.gc.freshness import roots_of
     from xcomctl.state.journal import unfinished
@@ -130,52 +130,54 @@ def _settle(plan: Plan, session: Session, manner: Manner, talk: Talk) -> None:
         at_work = (LockedError,) if plan.scope.get("shard") else ()
         with (
             suppress(*at_work),
-            stages(talk),
-            _begun(plan, session, replace(manner, wait_lock=timedelta(0)), talk),
+            stages(log),
+            _begin_operation(plan, session, replace(options, wait_lock=timedelta(0)), log),
         ):
             pass
 
 
-def _begun(plan: Plan, session: Session, manner: Manner, talk: Talk) -> AbstractContextManager[Operation]:
+def _begin_operation(
+    plan: Plan, session: Session, options: ApplyOptions, log: StderrLog
+) -> AbstractContextManager[Operation]:
     """An operation for the plan."""
     from xcomctl.gc.freshness import roots_of
-    from xcomctl.state.lock import Patience
+    from xcomctl.state.lock import LockWait
 
     def waiting(cause: str) -> None:
-        talk.note(f"{cause}: waiting for at most {format_duration(manner.wait_lock)}")
+        log.note(f"{cause}: waiting for at most {format_duration(options.wait_lock)}")
 
-    return begun(
+    return begin_operation(
         session,
         roots_of(plan),
-        manner.command,
+        options.command,
         plan_id=plan.plan_id,
         trash_keep=parse_duration(plan.scope["trash_keep"]),
-        patience=Patience(manner.wait_lock, waiting),
+        lock_wait=LockWait(options.wait_lock, waiting),
     )
 
 
 def _execute(
     plan: Plan,
     session: Session,
-    manner: Manner,
+    options: ApplyOptions,
     *,
     style: OutputStyle,
-    talk: Talk,
+    log: StderrLog,
     interruption: Interruption,
     on_outcome: Callable[[Outcome], None],
 ) -> None:
     from xcomctl.gc.apply import Outcome, apply_plan
 
     if plan.scope.get("backup_to"):
-        _back_up(plan, session, plan.scope["backup_to"], talk)
+        _back_up(plan, session, plan.scope["backup_to"], log)
     # A limit that is wrong is told before anything is begun.
     resources = session.resources
     outcome = Outcome()
     work: Operation | None = None
     try:
         with (
-            _begun(plan, session, manner, talk) as operation,
-            stages(talk, totals=_totals(plan)) as report,
+            _begin_operation(plan, session, options, log) as operation,
+            stages(log, totals=_totals(plan)) as report,
         ):
             work = operation
             apply_plan(
@@ -184,7 +186,7 @@ def _execute(
                 session.dialects,
                 ignore_archives=plan.scope["ignore_archives"],
                 active_runs=plan.scope.get("active_runs", False),
-                max_rate=manner.max_rate,
+                max_rate=options.max_rate,
                 resources=resources,
                 outcome=outcome,
                 report=interruption.between_batches(report),
@@ -193,7 +195,7 @@ def _execute(
         # What was deleted before it broke must not go unsaid.
         if work is not None:
             undo = f", or bring it back: xcomctl undo {work.id}" if work.journal is not None else ""
-            talk.note(
+            log.note(
                 f"cut short after {quantity(outcome.rows['deleted'], 'row')} and"
                 f" {quantity(outcome.objects['deleted'], 'object')} were deleted",
                 hint=f"run the same command again to finish{undo}",
@@ -205,12 +207,12 @@ def _execute(
     emit_outcome(plan, outcome, style, operation_id=operation.id if recorded else None)
     if recorded:
         went = outcome.rows["deleted"] + outcome.objects["deleted"]
-        talk.note(
+        log.note(
             f"operation {operation.id}",
             hint=f"xcomctl undo {operation.id} brings it back" if went else None,
         )
     else:
-        talk.note("without a store there is no journal: what was deleted cannot be brought back")
+        log.note("without a store there is no journal: what was deleted cannot be brought back")
     if outcome.failed:
         raise PartialError(
             f"done in part: {quantity(outcome.failed, 'object')} could not be deleted",
@@ -218,7 +220,7 @@ def _execute(
         )
 
 
-def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
+def _back_up(plan: Plan, session: Session, place: str, log: StderrLog) -> None:
     """Save the rows that go, with their objects. Raises RefusedError where that fails: then nothing must be deleted."""
     from xcomctl.backup import back_up
     from xcomctl.gc.freshness import roots_of
@@ -227,12 +229,12 @@ def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
     if not targets:
         return
     roots = roots_of(plan)
-    with stages(talk) as report:
+    with stages(log) as report:
         result = back_up(
             session.source,
             session.store,
             session.dialects,
-            session.shelf(place, apart_from=roots),
+            session.backup_target(place, apart_from=roots),
             targets,
             roots=roots,
             now=datetime.now(timezone.utc),
@@ -243,7 +245,7 @@ def _back_up(plan: Plan, session: Session, place: str, talk: Talk) -> None:
             f"{quantity(result.failed, 'object')} could not be backed up: {result.failures[0]}; nothing was deleted",
             hint="run the same command again",
         )
-    talk.note(f"what goes is in the backup {place}@{result.manifest.id}")
+    log.note(f"what goes is in the backup {place}@{result.manifest.id}")
 
 
 def _totals(plan: Plan) -> dict[str, int]:
