@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
@@ -14,31 +13,31 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import REPOSITORY, Example, Run, in_colour, run
+from tests.services.fork_client import ForkServer
 from tests.services.object_stores import WatchedSeaweedFS, empty_bucket
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.demo.world import BUCKET, ROOT, DemoWorld
 
 
 class Shell:
-    """Runs examples in the world of `xcomctl demo`, which is made anew after one that deletes something."""
+    """Runs examples in the world of `xcomctl demo`, which is made anew after one that deletes something.
+
+    The shell is a real one; the `xcomctl` that it finds is run by a fork server.
+    """
 
     def __init__(self, server: SeaweedFS, folder: Path) -> None:
         self._server = server
         self._folder = folder
         self._clean = False
-        home = folder / "home"
-        programs = folder / "bin"
-        for made in (home, programs):
-            made.mkdir()
-        program = programs / "xcomctl"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xcomctl "$@"\n')
-        program.chmod(0o755)
-        self.home = home
+        self.home = folder / "home"
         self.database = folder / "airflow.db"
+        programs = folder / "bin"
+        for made in (self.home, programs):
+            made.mkdir()
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         self._environment = {
             "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
-            "HOME": str(home),
+            "HOME": str(self.home),
             "TERM": "xterm",
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": path,
@@ -47,6 +46,17 @@ class Shell:
             "XCOMCTL_STORE": ROOT,
             **server.environment(),
         }
+        self._forks = ForkServer(self._environment, folder / "forks.log")
+        program, self._inherited = self._forks.program()
+        script = programs / "xcomctl"
+        script.write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+        script.chmod(0o755)
+
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forks.close()
 
     def make_world(self) -> None:
         """Make the world as it is when the demonstration begins, unless it still is."""
@@ -72,17 +82,17 @@ class Shell:
         """Run one example in the home folder."""
         if "--yes" in example.command:
             self._clean = False
-        return run(example.command, self._environment, self.home)
+        return run(example.command, self._environment, self.home, [self._inherited])
 
     def in_colour(self, command: str) -> tuple[int, str]:
         """Run a command that changes nothing: its exit code, and what it wrote as a terminal takes it."""
-        return in_colour(command, self._environment, self.home)
+        return in_colour(command, self._environment, self.home, [self._inherited])
 
 
 @pytest.fixture(scope="session")
 def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    with WatchedSeaweedFS() as server:
-        yield Shell(server, tmp_path_factory.mktemp("docs"))
+    with WatchedSeaweedFS() as server, Shell(server, tmp_path_factory.mktemp("docs")) as shell:
+        yield shell
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fcntl import ioctl
 from pathlib import Path
@@ -96,13 +96,18 @@ def examples(page: Path) -> list[Example]:
     return found
 
 
-def run(command: str, environment: Mapping[str, str], folder: Path) -> Run:
-    """Run a command line in bash, with stdout on a terminal of `WIDTH` columns and nothing to read."""
-    code, text = in_colour(command, environment, folder)
+def run(command: str, environment: Mapping[str, str], folder: Path, inherited: Sequence[int] = ()) -> Run:
+    """Run a command line in bash, with stdout on a terminal of `WIDTH` columns and nothing to read.
+
+    The descriptors `inherited` stay open in it.
+    """
+    code, text = in_colour(command, environment, folder, inherited)
     return Run(code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
 
 
-def in_colour(command: str, environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+def in_colour(
+    command: str, environment: Mapping[str, str], folder: Path, inherited: Sequence[int] = ()
+) -> tuple[int, str]:
     """The same: the exit code, and what was written as the terminal takes it."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
@@ -113,6 +118,7 @@ def in_colour(command: str, environment: Mapping[str, str], folder: Path) -> tup
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,
+        pass_fds=inherited,
     ) as process:
         os.close(theirs)
         written = b""

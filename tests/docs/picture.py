@@ -52,7 +52,10 @@ def lines_of(drawn: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    with SeaweedFS() as server, tempfile.TemporaryDirectory() as name:
-        shell = Shell(server, Path(name))
+    with (
+        SeaweedFS() as server,
+        tempfile.TemporaryDirectory() as name,
+        Shell(server, Path(name)) as shell,
+    ):
         shell.make_world()
         PICTURE.write_text(draw(shell), encoding="utf-8")

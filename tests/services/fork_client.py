@@ -38,6 +38,10 @@ class ForkServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server, and the commands that still run."""
         self._opened.close()
 
     def suits(self, environment: Mapping[str, str]) -> bool:
@@ -76,6 +80,14 @@ class ForkServer:
         if not code:
             raise RuntimeError(f"the fork server ended: {self._log.read_text(errors='replace')}")
         return int(code), stdout, stderr
+
+    def program(self) -> tuple[str, int]:
+        """What a script of the shell calls instead of `python -m xcomctl`, and the descriptor that it has to inherit."""
+        number = self._started().fileno()
+        return (
+            f'"{sys.executable}" -I -S "{_REPOSITORY / "tests/services/forked_command.py"}" {number}',
+            number,
+        )
 
     def _started(self) -> socket.socket:
         with self._starting:
