@@ -1,6 +1,5 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
-import os
 import signal
 
 from tests.services.aws_descriptions import read_once
@@ -32,8 +31,3 @@ __all__ = [
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 read_once()
-
-# To measure every command that a test starts takes half as long again as the test; its modules are measured where tests
-# call them. The processes that run the tests have begun to be measured by now.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.pop("COVERAGE_PROCESS_START", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -148,8 +149,17 @@ def install(release: Release, base: Path) -> Path:
 
     Skips the test, with the reason, where uv, a fitting Python or the package registry is missing.
     """
-    uv = find_uv()
+    base.mkdir(parents=True, exist_ok=True)
     folder = base / f"airflow-{release.version}"
+    # One worker makes it, the others wait.
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(release, folder)
+    return folder
+
+
+def _install(release: Release, folder: Path) -> None:
+    uv = find_uv()
     ready = folder / "ready.json"
     wanted = {"until": release.until, "packages": [f"apache-airflow=={release.version}", *release.packages]}
     if not (ready.exists() and json.loads(ready.read_text()) == wanted):
@@ -164,14 +174,17 @@ def install(release: Release, base: Path) -> Path:
             ]
         )
         ready.write_text(json.dumps(wanted))
-    # The backend is what is tested, so it is always installed anew; a failure here is one of ours.
+    # The backend is what is tested, so each run of the tests installs it anew; a failure here is one of ours.
+    installed, run = folder / "backend-of-run", os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    if installed.exists() and installed.read_text() == run:
+        return
     subprocess.run(
         [uv, "pip", "install", "--quiet", *_into(folder), "--no-deps", "--reinstall", str(BACKEND)],
         check=True,
         capture_output=True,
         timeout=120,
     )
-    return folder
+    installed.write_text(run)
 
 
 def _into(folder: Path) -> list[str]:

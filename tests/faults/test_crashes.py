@@ -10,17 +10,16 @@ from tests.faults.scene import OLD, Scene, outcome
 from tests.services.s3_requests import deletes, is_batch_deletion, is_copy, is_deletion, names
 from tests.services.store_faults import error, failing_keys, lost_answer, only
 
-POINTS = 12
-"""How many of the moments of a collection are tried here; the soak tries them all."""
 
-
-def test_25_killed_at_any_step_the_next_run_finishes(postgres_scene: Scene) -> None:
+@pytest.mark.parametrize("points", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_25_killed_at_any_step_the_next_run_finishes(postgres_scene: Scene, points: int) -> None:
     """kill -9 before and after requests and statements: nothing is lost, and every intent has an outcome in the end."""
     rounds = Rounds(postgres_scene)
     moments = 2 * rounds.play(None).steps
-    for number in range(1, POINTS + 1):
+    # Some of the moments of a collection; the soak tries them all.
+    for number in range(1, points + 1):
         # From the middle on things are written, so most of the points lie there; odd and even ones in turn.
-        rounds.play(moments * (POINTS + number) // (2 * POINTS + 1) + number % 2)
+        rounds.play(moments * (points + number) // (2 * points + 1) + number % 2)
 
 
 MOMENTS = [

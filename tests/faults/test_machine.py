@@ -18,6 +18,8 @@ EXAMPLES = 3
 STEPS = 12
 """Bounded here; the soak makes many more steps."""
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["plain", "versioned"])
 def machine(request: pytest.FixtureRequest, make_scene: MakeScene, tmp_path: Path) -> type[World]:

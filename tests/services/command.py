@@ -99,16 +99,22 @@ def _read(descriptor: int) -> bytes:
 
 
 def _clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without settings of xcomctl and Airflow, in which warnings are errors."""
-    inherited = {k: v for k, v in environ.items() if not k.startswith(("XCOMCTL_", "AIRFLOW", "XDG_"))}
+    """An environment without settings of xcomctl, Airflow and coverage, in which warnings are errors."""
+    others = ("XCOMCTL_", "AIRFLOW", "XDG_", "COVERAGE_")
+    inherited = {k: v for k, v in environ.items() if not k.startswith(others)}
     path = os.pathsep.join(filter(None, [str(_REPOSITORY), environ.get("PYTHONPATH")]))
     return {**inherited, "PYTHONPATH": path, "PYTHONWARNINGS": "error", "COLUMNS": ""}
 
 
 @pytest.fixture(scope="session")
 def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    """The fork server of this process."""
-    with ForkServer(_clean(os.environ), tmp_path_factory.mktemp("forks") / "log") as server:
+    """The fork server of this process.
+
+    Its commands are measured where the tests are. In new processes this would take half as long again as the tests, and
+    they do nothing that is not run by the server as well.
+    """
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    with ForkServer({**_clean(os.environ), **measured}, tmp_path_factory.mktemp("forks") / "log") as server:
         yield server
 
 

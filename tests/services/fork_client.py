@@ -21,7 +21,7 @@ _REPOSITORY = Path(__file__).parents[2]
 _READ_LATE = frozenset(
     {"COLUMNS", "HOME", "LINES", "NO_COLOR", "PATH", "PYTEST_CURRENT_TEST", "TERM", "TMPDIR"}
 )
-_READ_LATE_PREFIXES = ("AIRFLOW", "AWS_", "XCOMCTL_", "XDG_")
+_READ_LATE_PREFIXES = ("AIRFLOW", "AWS_", "COVERAGE_", "XCOMCTL_", "XDG_")
 
 
 class ForkServer:

@@ -79,7 +79,9 @@ def import_everything() -> None:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     for name in _LIBRARIES:
-        importlib.import_module(name)
+        # An extra may not be installed.
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     _remember()
     if threads := threads_of_this_process():
         raise RuntimeError(f"imports started threads: {', '.join(threads)}")
