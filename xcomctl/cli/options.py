@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -309,35 +309,21 @@ def with_options(verb: Callable[..., None]) -> Callable[..., None]:
 
     The result has one keyword parameter per option, as typer wants it, and calls `verb` with groups filled in.
     """
-    # What `get_type_hints` says of a parameter with the default None hides its name from typer on Python 3.10.
-    hints = inspect.get_annotations(verb, eval_str=True)
     groups: dict[str, tuple[Any, list[str]]] = {}
     parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(verb).parameters.values():
-        group = hints[parameter.name]
-        if not dataclasses.is_dataclass(group):
-            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=group))
-            continue
-        fields = get_type_hints(group, include_extras=True)
-        groups[parameter.name] = (group, list(fields))
-        parameters += [
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=fields[field.name],
-            )
-            for field in dataclasses.fields(group)
-        ]
+    for parameter in inspect.signature(verb, eval_str=True).parameters.values():
+        members, kind = [parameter], parameter.annotation
+        if dataclasses.is_dataclass(kind):
+            members = list(inspect.signature(cast(type, kind), eval_str=True).parameters.values())
+            groups[parameter.name] = kind, [member.name for member in members]
+        parameters += [member.replace(kind=parameter.KEYWORD_ONLY) for member in members]
 
     @functools.wraps(verb)
     def run(**given: Any) -> None:
-        for name, (group, fields) in groups.items():
-            given[name] = group(**{field: given.pop(field) for field in fields})
+        for name, (group, members) in groups.items():
+            given[name] = group(**{member: given.pop(member) for member in members})
         verb(**given)
 
-    # typer looks at both; the wrapped function's own would bring the groups back.
+    # What `inspect.signature` and so typer takes for the parameters.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del run.__wrapped__
     return run
