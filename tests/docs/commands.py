@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
+import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from xcomctl.cli.app import EXIT_CODES
-from xcomctl.cli.verbs import VERBS
+from xcomctl.cli.app import EXIT_CODES, app
 
 _HEAD = """\
 # Commands
@@ -50,21 +50,27 @@ class Parameter:
 
 def verbs() -> dict[str, Callable[..., None]]:
     """Every verb as it is typed, `config show` included; those with verbs below them last."""
+    root: Any = typer.main.get_command(app)
+    context = typer.Context(root)
+    whole = {name: root.resolve_command(context, [name])[1] for name in root.commands}
     found: dict[str, Callable[..., None]] = {}
-    for verb in sorted(VERBS, key=lambda verb: bool(verb.below)):
-        found |= verb.functions()
+    for name, command in sorted(whole.items(), key=lambda item: hasattr(item[1], "commands")):
+        # A word that does nothing without a verb below it has no options.
+        if command.params:
+            found[name] = command.callback
+        for below, each in getattr(command, "commands", {}).items():
+            found[f"{name} {below}"] = each.callback
     return found
 
 
 def parameters(verb: Callable[..., None]) -> list[Parameter]:
     """Options and arguments of a verb in the order of its help, without `--help`."""
-    hints = get_type_hints(verb, include_extras=True)
     found = []
-    for parameter in inspect.signature(verb).parameters.values():
-        if get_origin(hints[parameter.name]) is not Annotated:
+    for parameter in inspect.signature(verb, eval_str=True).parameters.values():
+        if get_origin(parameter.annotation) is not Annotated:
             # The context of the command line is nobody's option.
             continue
-        kind, info = get_args(hints[parameter.name])[:2]
+        kind, info = get_args(parameter.annotation)[:2]
         plain = [each for each in get_args(kind) if each is not type(None)]
         found.append(Parameter(parameter.name, info, plain[0] if plain else kind, parameter.default))
     return found

@@ -39,9 +39,11 @@ def outcome(words: list[str], *, spared: bool) -> Any:
     ) -> None:
         given.update(locals())
 
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    if spared:
+        spare_conversions(command.get_params(typer.Context(command)))
     try:
-        (spare_conversions(command) if spared else command).main(words, standalone_mode=False)
+        command.main(words, standalone_mode=False)
     except Exception as error:
         return type(error).__name__, str(error)
     del given["given"]
@@ -63,7 +65,9 @@ def outcome(words: list[str], *, spared: bool) -> Any:
         "--index -1",
         "--index -2",
         "--colour green",
+        "--colour RED",
         "--share x",
+        "--help=x",
     ],
 )
 def test_a_value_is_the_same_with_and_without_typers_conversion(words: str) -> None:

@@ -12,8 +12,7 @@ import typer
 
 from xcomctl import __version__
 from xcomctl.cli import stderr
-from xcomctl.cli.conversions import spare_conversions
-from xcomctl.cli.verbs import SETTINGS, VerbGroup, help_if_no_verb
+from xcomctl.cli.verbs import VerbGroup, help_if_no_verb
 from xcomctl.errors import UsageError, XcomctlError
 
 EXIT_CODES = {
@@ -31,18 +30,12 @@ EXIT_CODES = {
 
 _EPILOG = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
-# typer exports only some of its error tree, and newer releases carry a copy of click of their own.
-_CLICK_ERROR: type[Exception] = next(
-    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
-)
-
 app = typer.Typer(
     name="xcomctl",
     cls=VerbGroup,
     epilog=_EPILOG,
-    context_settings=SETTINGS,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
 
 
@@ -83,11 +76,11 @@ def _run(given: list[str], program: str) -> int:
     stderr.begin(given)
     debug = "--debug" in given
     try:
-        outcome: Any = _command().main(given, prog_name=program, standalone_mode=False)
+        outcome = app(given, prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except XcomctlError as error:
         return _report(str(error), error.hint, error.exit_code, debug=debug)
-    except _CLICK_ERROR as error:
+    except typer.TyperException as error:
         return _report_usage(error, program)
     except (KeyboardInterrupt, typer.Abort):
         return _report("interrupted", None, 130, debug=debug)
@@ -99,17 +92,6 @@ def _run(given: list[str], program: str) -> int:
         hint = None if debug else "run it again with --debug for the traceback, and please report it"
         return _report(f"unexpected {type(error).__name__}: {error}", hint, 1, debug=debug)
     return outcome if isinstance(outcome, int) else 0
-
-
-def _command() -> Any:
-    command: Any = typer.main.get_command(app)
-    # typer's own options for shell completion: `xcomctl completion` prints scripts that also know colons in words.
-    command.params = [
-        parameter
-        for parameter in command.params
-        if parameter.name not in ("install_completion", "show_completion")
-    ]
-    return spare_conversions(command)
 
 
 def _report(cause: str, hint: str | None, code: int, *, debug: bool) -> int:

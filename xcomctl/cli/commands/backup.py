@@ -38,6 +38,10 @@ BackupPlace = Annotated[
 ]
 
 
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
 @with_options
 def backup(
     context: typer.Context,
@@ -100,34 +104,7 @@ def backup(
         )
 
 
-@with_options
-def backup_verify(
-    place: BackupPlace,
-    connection: ConnectionOptions,
-    log_options: LogOptions,
-    output: DocumentOutput = DocumentFormat.table,
-) -> None:
-    """Read all of a backup and compare checksums; exit 4 if anything is missing or is not what was written.
-
-    Examples:
-
-        xcomctl backup verify /backups/xcoms
-
-        xcomctl backup verify s3://safe-bucket/xcoms@20261122T150000Z-1a2b3c4d
-    """
-    log = log_options.log()
-    with Interruption(), connection.open() as session:
-        from xcomctl.backup import read_manifest, split_place, verify
-        from xcomctl.cli.output.backups import verification_lines
-
-        where, backup_id = split_place(place)
-        backup_target = session.backup_target(where)
-        with stages(log) as report:
-            result = verify(backup_target, read_manifest(backup_target, backup_id), report=report)
-        emit_document(result.document(), verification_lines(result, where), output)
-    raise typer.Exit(4 if result.findings else 0)
-
-
+@app.command("ls")
 @with_options
 def backup_ls(
     place: Annotated[str, typer.Argument(metavar="PLACE", help="DIR or s3://bucket/prefix.")],
@@ -156,6 +133,35 @@ def backup_ls(
             "backups": [{k: v for k, v in one.document().items() if k != "parts"} for one in manifests],
         }
         emit_document(document, lines, output)
+
+
+@app.command("verify")
+@with_options
+def backup_verify(
+    place: BackupPlace,
+    connection: ConnectionOptions,
+    log_options: LogOptions,
+    output: DocumentOutput = DocumentFormat.table,
+) -> None:
+    """Read all of a backup and compare checksums; exit 4 if anything is missing or is not what was written.
+
+    Examples:
+
+        xcomctl backup verify /backups/xcoms
+
+        xcomctl backup verify s3://safe-bucket/xcoms@20261122T150000Z-1a2b3c4d
+    """
+    log = log_options.log()
+    with Interruption(), connection.open() as session:
+        from xcomctl.backup import read_manifest, split_place, verify
+        from xcomctl.cli.output.backups import verification_lines
+
+        where, backup_id = split_place(place)
+        backup_target = session.backup_target(where)
+        with stages(log) as report:
+            result = verify(backup_target, read_manifest(backup_target, backup_id), report=report)
+        emit_document(result.document(), verification_lines(result, where), output)
+    raise typer.Exit(4 if result.findings else 0)
 
 
 def emit_document(document: dict[str, Any], lines: Iterable[str], output: DocumentFormat) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import typer
+
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output import output as data
 from xcomctl.cli.output.columns import Column
 from xcomctl.cli.resource_options import ResourceOptions
+from xcomctl.cli.verbs import help_if_no_verb
 from xcomctl.config.masking import mask_url
 from xcomctl.config.settings import Configuration, Setting
 from xcomctl.errors import UsageError
@@ -24,6 +27,10 @@ class _Line:
     origin: str
 
 
+app = typer.Typer(help="Show the configuration.", callback=help_if_no_verb, invoke_without_command=True)
+
+
+@app.command("show")
 @with_options
 def config_show(
     connection: ConnectionOptions, resources: ResourceOptions, output: OutputOptions, log_options: LogOptions

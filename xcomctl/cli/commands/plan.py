@@ -14,7 +14,10 @@ from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, emit_plan, require_columns
 from xcomctl.cli.saved_plans import introduce, save_plan
 
+app = typer.Typer()
 
+
+@app.callback(invoke_without_command=True)
 @with_options
 def plan(
     context: typer.Context,
@@ -53,6 +56,7 @@ def plan(
             save_plan(made, out, log)
 
 
+@app.command("show")
 @with_options
 def plan_show(
     output: OutputOptions,

@@ -14,6 +14,7 @@ from xcomctl.cli.output.text import json_safe
 from xcomctl.cli.policy_options import DocumentFormat
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
+from xcomctl.cli.verbs import help_if_no_verb
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from xcomctl.policy.file import PolicyFile
 
 
+app = typer.Typer(
+    help="What may go, as a team writes it down.", callback=help_if_no_verb, invoke_without_command=True
+)
+
+
+@app.command("check")
 @with_options
 def policy_check(
     connection: ConnectionOptions,

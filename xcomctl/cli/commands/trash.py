@@ -16,6 +16,7 @@ from xcomctl.cli.operations import begin_operation
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputFormat, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
+from xcomctl.cli.verbs import help_if_no_verb
 from xcomctl.errors import NotFoundError, PartialError, UsageError
 from xcomctl.models import ObjectAddress, Root, outermost
 from xcomctl.units import format_duration, format_size, parse_duration, quantity
@@ -33,6 +34,12 @@ Format = Annotated[
 ]
 
 
+app = typer.Typer(
+    help="What collections moved out of the way.", callback=help_if_no_verb, invoke_without_command=True
+)
+
+
+@app.command("ls")
 @with_options
 def trash_ls(connection: ConnectionOptions, output: OutputOptions, log_options: LogOptions) -> None:
     """List what is in the trash: whose place it left, when, by which operation, and when it is purged.
@@ -57,6 +64,7 @@ def trash_ls(connection: ConnectionOptions, output: OutputOptions, log_options: 
         log.detail(f"looked at {', '.join(root.uri for root in roots)}")
 
 
+@app.command("restore")
 @with_options
 def trash_restore(
     connection: ConnectionOptions,
@@ -123,6 +131,7 @@ def trash_restore(
     _require_all(outcome.failed + outcome.objects["occupied"])
 
 
+@app.command("purge")
 @with_options
 def trash_purge(
     connection: ConnectionOptions,
