@@ -1,38 +1,13 @@
 from __future__ import annotations
 
-import fnmatch
-
-import duckdb
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.unit.test_inventory import ATTEMPT, ONE, ROOT, TWO, objects, row, rows, states
 from xcomctl.dialects.configured import DialectRule
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.inventory import Inventory
-from xcomctl.policy import glob_pattern
 
 HEX = ONE.replace("-", "")
-_TEXT = st.text("abz-]![^\\é ñ\n*?.", max_size=6)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(_TEXT, _TEXT), min_size=50, max_size=100))
-def test_a_glob_in_sql_is_a_glob_in_python(cases: list[tuple[str, str]]) -> None:
-    """Every glob chooses the same texts as `fnmatch`, which the other commands use."""
-    table = pa.table(
-        {
-            "text": [text for text, _ in cases],
-            "pattern": [glob_pattern(glob) for _, glob in cases],
-            "expected": [fnmatch.fnmatchcase(text, glob) for text, glob in cases],
-        }
-    )
-    with duckdb.connect() as connection:
-        connection.register("cases", table)
-        found = connection.execute("SELECT regexp_full_match(text, pattern) FROM cases").fetchall()
-    assert [match for (match,) in found] == table["expected"].to_pylist()
 
 
 def kept(rule: DialectRule, key: str, *values: object) -> list[str]:

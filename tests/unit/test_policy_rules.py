@@ -2,20 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.unit.test_inventory import NOW, ONE, ROOT, TWO, expiring, objects, row, rows, states
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.matches import require_matches
-from xcomctl.policy import Pin, Policy, Rule, is_glob, verdicts_sql
-from xcomctl.policy.globs import overlap
+from xcomctl.policy import Pin, Policy, Rule, verdicts_sql
 
 DAY = timedelta(days=1)
 THIRTY = Rule(older_than=30 * DAY, keep_last=0)
@@ -330,49 +326,3 @@ def test_what_matches_is_in_rows_objects_or_the_list_of_dags(inventory: Inventor
         pins=(Pin("a", dag="gone", run="r?"), Pin("b", run="r1"), Pin("c", dag="none", until=NOW)),
     )
     require_matches(inventory, policy, {"etl", "new"}, now=NOW)
-
-
-_GLOB = st.text("ab*?[!]-", max_size=5)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(_GLOB, _GLOB, st.text("ab", max_size=4)), min_size=200, max_size=200))
-def test_globs_that_match_one_text_overlap(cases: list[tuple[str, str, str]]) -> None:
-    """Two rules that some row may match are never taken for apart."""
-
-    wrong = [
-        (one, other)
-        for one, other, text in cases
-        if fnmatchcase(text, one) and fnmatchcase(text, other) and not overlap(one, other)
-    ]
-    assert wrong == []
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ("etl_*", "*_daily", True),
-        ("etl_*", "elt_*", False),
-        ("a?c", "ab?", True),
-        ("[ab]x", "bx", True),
-        ("[ab]x", "cx", False),
-        ("a*b", "a*c", False),
-        (None, "x", True),
-    ],
-)
-def test_globs_overlap_if_some_text_may_match_both(
-    one: str | None, other: str | None, expected: bool
-) -> None:
-    """Whether two rules can be for the same row."""
-    assert (overlap(one, other), overlap(other, one)) == (expected, expected)
-
-
-def test_a_text_without_wildcards_is_no_glob() -> None:
-    """A bracket that is not closed stands for itself."""
-    assert [is_glob(text) for text in ("etl", "etl[", "etl*", "et?", "[e]tl")] == [
-        False,
-        False,
-        True,
-        True,
-        True,
-    ]

@@ -11,12 +11,12 @@ import duckdb
 import pytest
 
 from tests.unit.test_kept_inventory import keep
+from xcomctl.airflow.interface import Selection
 from xcomctl.cli.output.usage import bar, growth_line, part_columns
 from xcomctl.errors import UsageError
 from xcomctl.inventory.snapshot_file import SnapshotFile, open_snapshot_file
 from xcomctl.inventory.usage import (
     DIMENSIONS,
-    Chosen,
     Growth,
     UsagePart,
     break_down,
@@ -70,7 +70,7 @@ def kept(tmp_path: Path) -> Iterator[SnapshotFile]:
 
 def parts(kept: SnapshotFile, by: str, top: int | None = None, **chosen: Any) -> list[tuple[Any, ...]]:
     """Place, rows, objects, bytes in rows and bytes in objects of each part."""
-    found = break_down(kept, dimensions(by.split(",")), Chosen(**chosen), top=top)
+    found = break_down(kept, dimensions(by.split(",")), Selection(**chosen), top=top)
     return [
         (*part.place, part.rows, part.objects, part.inline_bytes, part.offloaded_bytes)
         for part in found.parts
@@ -85,7 +85,7 @@ def test_an_object_counts_once_whatever_references_it(kept: SnapshotFile) -> Non
         (None, 0, 2, 0, 530),
         ("ETL", 1, 0, 90, 0),
     ]
-    assert total_of(kept, Chosen()) == UsagePart((), 4, 4, 297, 5530)
+    assert total_of(kept, Selection()) == UsagePart((), 4, 4, 297, 5530)
 
 
 @pytest.mark.parametrize(
@@ -118,27 +118,27 @@ def test_several_dimensions(kept: SnapshotFile) -> None:
 
 def test_what_is_left_over_is_one_part(kept: SnapshotFile) -> None:
     """It says how many it stands for; where nothing is left over there is none."""
-    found = list(break_down(kept, dimensions(["dag"]), Chosen(), top=1).parts)
+    found = list(break_down(kept, dimensions(["dag"]), Selection(), top=1).parts)
     assert [(part.place, part.rest, part.parts, part.bytes) for part in found] == [
         (("ml",), False, 1, 4000),
         ((None,), True, 3, 1827),
     ]
-    assert not any(part.rest for part in break_down(kept, dimensions(["dag"]), Chosen(), top=4).parts)
+    assert not any(part.rest for part in break_down(kept, dimensions(["dag"]), Selection(), top=4).parts)
 
 
 def test_a_choice_is_of_names_and_times(kept: SnapshotFile) -> None:
     """Globs tell case apart, and times are those of the row and of the object."""
-    assert parts(kept, "dag", dag_id="e*") == [("etl", 3, 1, 207, 1000)]
-    assert parts(kept, "dag", dag_id="e*", task_id="clean", key="?", run_id="r") == [("etl", 1, 0, 7, 0)]
+    assert parts(kept, "dag", dag="e*") == [("etl", 3, 1, 207, 1000)]
+    assert parts(kept, "dag", dag="e*", task="clean", key="?", run="r") == [("etl", 1, 0, 7, 0)]
     assert parts(kept, "dag", until=NOW - 30 * DAY) == [("ml", 0, 1, 0, 4000), ("etl", 1, 0, 7, 0)]
     assert parts(kept, "dag", since=NOW - DAY) == [(None, 0, 1, 0, 500), ("etl", 1, 0, 100, 0)]
-    assert parts(kept, "dag", dag_id="nothing") == []
+    assert parts(kept, "dag", dag="nothing") == []
 
 
 def test_growth_is_what_came_in_and_is_still_there(kept: SnapshotFile) -> None:
     """Of the last 30 days, without what the tool keeps for itself; nothing is taken off."""
-    assert growth_of(kept, Chosen()) == Growth((100 + 100 + 90 + 1000 + 30) / 30, 30.0)
-    days = {day.day: (day.rows, day.objects, day.bytes) for day in new_bytes(kept, Chosen())}
+    assert growth_of(kept, Selection()) == Growth((100 + 100 + 90 + 1000 + 30) / 30, 30.0)
+    days = {day.day: (day.rows, day.objects, day.bytes) for day in new_bytes(kept, Selection())}
     assert len(days) == 30
     assert {day: found for day, found in days.items() if any(found)} == {
         "2026-11-02": (0, 1, 30),
@@ -150,9 +150,9 @@ def test_growth_is_what_came_in_and_is_still_there(kept: SnapshotFile) -> None:
 
 def test_growth_is_the_mean_of_the_days_that_are_known(kept: SnapshotFile) -> None:
     """Where all is younger, those days alone count; under three days nothing is said."""
-    assert growth_of(kept, Chosen(dag_id="ETL")) == Growth(30.0, 3.0)
-    assert growth_of(kept, Chosen(since=NOW - 2 * DAY)) is None
-    assert growth_of(kept, Chosen(dag_id="nothing")) is None
+    assert growth_of(kept, Selection(dag="ETL")) == Growth(30.0, 3.0)
+    assert growth_of(kept, Selection(since=NOW - 2 * DAY)) is None
+    assert growth_of(kept, Selection(dag="nothing")) is None
 
 
 def test_what_growth_leads_to() -> None:

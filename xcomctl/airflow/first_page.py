@@ -22,6 +22,7 @@ from xcomctl.airflow.listing_query import listing_query
 from xcomctl.airflow.queries import FIELDS, Queries
 from xcomctl.airflow.records import Record, micros_of
 from xcomctl.airflow.selection import SelectionFilter
+from xcomctl.globs import only_name
 
 DEAR = 50_000.0
 """What PostgreSQL may think a list costs before its runs are asked for: about half a second of work."""
@@ -90,19 +91,20 @@ class FirstPage:
     def _runs(self, connection: Connection, number: int) -> list[Any]:
         """The number and the end of the first runs in the order of the list; those that are not over have none."""
         field, _ = _ORDERS[self.sort]
-        columns = {"dag": "dag_id", "run": "run_id", "state": "state"}
-        chosen = {option: getattr(self.selection, option) for option in _OF_RUNS}
-        conditions = [
-            f"dr.{columns[option]} = :{option}" for option, value in chosen.items() if value is not None
-        ]
+        globs = self.selection.globs
+        # Here each glob names one: see `_possible`.
+        named = {
+            column: only_name(glob) for column in ("dag_id", "run_id") if (glob := globs[column]) is not None
+        }
+        chosen = named if self.selection.state is None else {**named, "state": self.selection.state}
+        conditions = [f"dr.{column} = :{column}" for column in chosen]
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         direction = "DESC NULLS FIRST" if self.descending else "ASC"
         statement = (
             f"SELECT dr.id, {self.queries.time('dr.end_date')} FROM {self.queries.table('dag_run')} dr{where}"
             f" ORDER BY dr.{field} {direction}, dr.id {'DESC' if self.descending else 'ASC'} LIMIT :runs_limit"
         )
-        parameters = {option: value for option, value in chosen.items() if value is not None}
-        return list(connection.execute(sa.text(statement), {**parameters, "runs_limit": number}).fetchall())
+        return list(connection.execute(sa.text(statement), {**chosen, "runs_limit": number}).fetchall())
 
     def _is_behind(self, run: Any, last: Record) -> bool:
         """Whether every row of a run comes after the last record of the runs before it."""

@@ -20,7 +20,7 @@ SortField = Literal["written_at", "dag_id", "run_id", "task_id", "key"]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows: every field that is not None must match. Globs are those of `fnmatch`, case-sensitive.
+    """Which rows: every field that is not None must match. The first four are globs, as `xcomctl.globs` reads them.
 
     `since` is inclusive, `until` exclusive, both on the time at which the row was written.
     """
@@ -36,6 +36,11 @@ class Selection:
     until: datetime | None = None
     all_attempts: bool = False
     """Also XComs of archived attempts (Airflow 3.4 keeps every try); otherwise only those of the current one."""
+
+    @property
+    def globs(self) -> dict[str, str | None]:
+        """By columns of a row."""
+        return {"dag_id": self.dag, "run_id": self.run, "task_id": self.task, "key": self.key}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from xcomctl.airflow.interface import Selection, Source
 from xcomctl.errors import NotFoundError, UsageError
+from xcomctl.globs import escaped
 from xcomctl.models import Row
 
 LATEST = "latest"
@@ -18,7 +19,6 @@ DEFAULT_KEY = "return_value"
 _SHORT_ID = re.compile(r"\d+-[0-9a-fA-F]{6}")
 _DAG = re.compile(r"[\w.-]+")
 _TASK = re.compile(r"(?P<task>[\w.-]+)(?:\[(?P<index>-?\d+)\])?(?::(?P<key>.+))?", re.DOTALL)
-_GLOB = re.compile(r"[*?\[]")
 
 _MAX_READINGS = 8
 _LOOKED_AT = 500
@@ -99,21 +99,16 @@ def _with_run(name: XComName, source: Source) -> XComName:
     return XComName(name.dag_id, newest, name.task_id, name.map_index, name.key)
 
 
-def _rows(name: XComName, source: Source, *, all_attempts: bool = False) -> Iterator[Row]:
-    selection = Selection(
-        dag=name.dag_id,
-        run=_exact(name.run_id),
-        task=name.task_id,
-        key=_exact(name.key),
-        map_index=name.map_index,
-        all_attempts=all_attempts,
+def _rows(name: XComName, source: Source) -> Iterator[Row]:
+    return source.rows(
+        Selection(
+            dag=escaped(name.dag_id),
+            run=escaped(name.run_id),
+            task=escaped(name.task_id),
+            key=escaped(name.key),
+            map_index=name.map_index,
+        )
     )
-    return (row for row in source.rows(selection) if name.names(row))
-
-
-def _exact(text: str) -> str | None:
-    """The text as a glob that matches only itself; None (anything, to be compared afterwards) where it looks like a glob."""
-    return None if _GLOB.search(text) else text
 
 
 def _unknown(name: XComName, source: Source) -> NotFoundError:
@@ -124,10 +119,8 @@ def _unknown(name: XComName, source: Source) -> NotFoundError:
         return NotFoundError(
             f"there is no DAG {name.dag_id!r}", hint=_suggestion(near) or "xcomctl ls lists XComs"
         )
-    rows = list(
-        source.rows(Selection(dag=name.dag_id, run=_exact(name.run_id), all_attempts=True), limit=_LOOKED_AT)
-    )
-    rows = [row for row in rows if row.run_id == name.run_id]
+    run = Selection(dag=escaped(name.dag_id), run=escaped(name.run_id), all_attempts=True)
+    rows = list(source.rows(run, limit=_LOOKED_AT))
     if not rows:
         runs = source.run_ids(name.dag_id)
         if not runs:

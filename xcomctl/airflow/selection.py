@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,8 @@ from typing import Any
 from xcomctl.airflow.interface import Selection
 from xcomctl.airflow.queries import TableQuery, quote
 from xcomctl.airflow.url import EngineName
+from xcomctl.globs import like_pattern, only_name, python_pattern
 from xcomctl.models import Row
-
-_GLOBS = {"dag": "dag_id", "run": "run_id", "task": "task_id", "key": "key"}
-_WILDCARDS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +26,8 @@ class SelectionFilter:
     @classmethod
     def of(cls, selection: Selection, engine: EngineName) -> SelectionFilter:
         """Compile the globs of a selection."""
-        globs = {field: getattr(selection, option) for option, field in _GLOBS.items()}
         patterns = {
-            field: re.compile(fnmatch.translate(glob)) for field, glob in globs.items() if glob is not None
+            field: python_pattern(glob) for field, glob in selection.globs.items() if glob is not None
         }
         return cls(selection, engine, patterns)
 
@@ -39,28 +35,25 @@ class SelectionFilter:
     def exact(self) -> bool:
         """Whether the SQL alone lets through exactly what matches, so that the database can apply a limit."""
         chosen = self.selection
-        plain = all(not _WILDCARDS.search(getattr(chosen, option) or "") for option in _GLOBS)
+        globs = [glob for glob in chosen.globs.values() if glob is not None]
+        plain = all(only_name(glob) is not None for glob in globs)
         if self.engine == "sqlite":
             return plain and chosen.since is None and chosen.until is None
         # A MySQL column may compare without regard to case; PostgreSQL never does.
-        texts = (*(getattr(chosen, option) for option in _GLOBS), chosen.state)
-        return plain and (self.engine == "postgresql" or not any(texts))
+        return plain and (self.engine == "postgresql" or not (globs or chosen.state))
 
     def condition(self, table: TableQuery) -> tuple[str, dict[str, Any]]:
         """SQL over a table's expressions, and its parameters; '' where everything is wanted."""
         chosen = self.selection
         parts: list[str] = []
         parameters: dict[str, Any] = {}
-        for option, field in _GLOBS.items():
-            glob = getattr(chosen, option)
+        for field, glob in chosen.globs.items():
             if glob is None:
                 continue
-            if _WILDCARDS.search(glob):
-                parts.append(f"{table.expressions[field]} LIKE :{option} ESCAPE '!'")
-                parameters[option] = like_pattern(glob)
-            else:
-                parts.append(f"{table.expressions[field]} = :{option}")
-                parameters[option] = glob
+            name = only_name(glob)
+            comparison = f"LIKE :{field} ESCAPE '!'" if name is None else f"= :{field}"
+            parts.append(f"{table.expressions[field]} {comparison}")
+            parameters[field] = like_pattern(glob) if name is None else name
         if chosen.map_index is not None:
             parts.append(f"{table.expressions['map_index']} = :map_index")
             parameters["map_index"] = chosen.map_index
@@ -80,7 +73,7 @@ class SelectionFilter:
         chosen = self.selection
         for field, pattern in self.patterns.items():
             value = getattr(row, field)
-            if value is None or not pattern.match(value):
+            if value is None or not pattern.fullmatch(value):
                 return False
         if chosen.map_index is not None and row.map_index != chosen.map_index:
             return False
@@ -106,31 +99,3 @@ class SelectionFilter:
             return utc
         naive = utc.replace(tzinfo=None)
         return naive.isoformat(sep=" ", timespec="milliseconds") if self.engine == "sqlite" else naive
-
-
-def like_pattern(glob: str) -> str:
-    """A LIKE pattern (escape character `!`) that matches whatever the glob matches, and perhaps more."""
-    pattern = ""
-    position = 0
-    while position < len(glob):
-        character = glob[position]
-        position += 1
-        if character == "*":
-            pattern += "%"
-        elif character == "?":
-            pattern += "_"
-        elif character == "[":
-            end = _end_of_set(glob, position)
-            # An open bracket that is never closed stands for itself.
-            pattern += "_" if end else "["
-            position = end or position
-        else:
-            pattern += f"!{character}" if character in "!%_" else character
-    return pattern
-
-
-def _end_of_set(glob: str, start: int) -> int | None:
-    """Where the set of characters that opened before `start` ends; a `]` right at its start belongs to it."""
-    first = start + 1 if glob[start : start + 1] == "!" else start
-    end = glob.find("]", first + 1 if glob[first : first + 1] == "]" else first)
-    return None if end < 0 else end + 1

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
@@ -18,6 +17,7 @@ from xcomctl.backup.relocation import moved, target_of
 from xcomctl.backup.restore_objects import PutBack, put_back
 from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import RefusedError
+from xcomctl.globs import matches
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import TransferStore
@@ -160,13 +160,7 @@ def _meant(
     for part in manifest.parts_of("rows"):
         for line in required_lines(backup_target, part):
             row = line["row"]
-            globs = (
-                (selection.dag, row["dag_id"]),
-                (selection.run, row["run_id"]),
-                (selection.task, row["task_id"]),
-                (selection.key, row["key"]),
-            )
-            if all(glob is None or fnmatchcase(name, glob) for glob, name in globs) and (
+            if all(matches(glob, row[column]) for column, glob in selection.globs.items()) and (
                 selection.map_index is None or row["map_index"] == selection.map_index
             ):
                 yield line

@@ -173,8 +173,8 @@ class ConnectionOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class SelectionOptions:
-    """Which rows, by globs on their coordinates."""
+class NameOptions:
+    """Which XComs, by globs on their names. None is "not given"."""
 
     dag: Annotated[
         str | None,
@@ -216,6 +216,16 @@ class SelectionOptions:
             autocompletion=complete_key,
         ),
     ] = None
+
+    def selection(self) -> Selection:
+        """The same, as a source takes it."""
+        return Selection(dag=self.dag, run=self.run, task=self.task, key=self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionOptions(NameOptions):
+    """Which rows, by their names and what else a table says of them."""
+
     map_index: Annotated[
         int | None,
         typer.Option(
@@ -232,11 +242,8 @@ class SelectionOptions:
 
     def selection(self) -> Selection:
         """The same, as a source takes it."""
-        return Selection(
-            dag=self.dag,
-            run=self.run,
-            task=self.task,
-            key=self.key,
+        return dataclasses.replace(
+            NameOptions.selection(self),
             map_index=self.map_index,
             state=None if self.state is None else self.state.value,
         )

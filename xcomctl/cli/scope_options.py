@@ -1,10 +1,11 @@
-"""Options that say what `fsck` and `gc` look at, and where the stores come from when none is given."""
+"""Options that say what is looked at, and where the stores come from when none is given."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +17,14 @@ from xcomctl.models import Root
 from xcomctl.units import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
+    from xcomctl.airflow.interface import Selection
     from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.inventory.judging import Sides
     from xcomctl.s3.stored_listing import StoredListing
 
 _SCOPE = "What is looked at"
+_WHICH = "Which rows"
 
 _LONGEST = timedelta(days=365 * 100)
 
@@ -136,23 +139,41 @@ def parse_age(option: str, text: str) -> timedelta:
     return age
 
 
-def parse_limits(
-    since: str | None, until: str | None, older_than: str | None, *, now: datetime
-) -> tuple[datetime | None, datetime | None]:
-    """Read `--since`, `--until` and `--older-than` as the first time and the one before which all must be.
+@dataclass(frozen=True, slots=True)
+class WrittenOptions:
+    """Which XComs, by the time at which they were written. None is "not given"."""
 
-    Raises UsageError for a bad one, and where they leave no room.
-    """
-    start = None if since is None else parse_time(since, now=now)
-    ends = [] if until is None else [parse_time(until, now=now)]
-    if older_than is not None:
-        ends.append(now - parse_age("--older-than", older_than))
-    end = min(ends, default=None)
-    if start is not None and end is not None and start >= end:
-        raise UsageError(
-            "the times leave no room: --since is not before the end", hint="swap them, or drop one"
-        )
-    return start, end
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_WHICH
+        ),
+    ] = None
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=_WHICH)
+    ] = None
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="AGE",
+            help="Written longer ago, as in 30d or 12h.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+
+    def within(self, selection: Selection, now: datetime) -> Selection:
+        """What is written in that time of what is selected. Raises UsageError for a bad time, and where there is no room."""
+        since = None if self.since is None else parse_time(self.since, now=now)
+        ends = [] if self.until is None else [parse_time(self.until, now=now)]
+        if self.older_than is not None:
+            ends.append(now - parse_age("--older-than", self.older_than))
+        until = min(ends, default=None)
+        if since is not None and until is not None and since >= until:
+            raise UsageError(
+                "the times leave no room: --since is not before the end", hint="swap them, or drop one"
+            )
+        return replace(selection, since=since, until=until)
 
 
 def parse_keep(option: str, text: str) -> timedelta:

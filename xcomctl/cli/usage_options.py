@@ -1,69 +1,20 @@
-"""Options of `du`: which rows and objects are added up, and in which parts."""
+"""Options of `du`: in which parts rows and objects are added up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.scope_options import parse_limits
 from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     from xcomctl.cli.output.columns import OutputStyle
-    from xcomctl.inventory.usage import Chosen, Dimension
+    from xcomctl.inventory.usage import Dimension
 
-_WHICH = "Which rows and objects"
 _HOW = "In which parts"
 _TOP = 20
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceOptions:
-    """What is added up. None is "not given"."""
-
-    dag: Annotated[
-        str | None,
-        typer.Option(
-            "--dag", metavar="GLOB", help="DAG id, or a glob such as 'etl_*'.", rich_help_panel=_WHICH
-        ),
-    ] = None
-    run: Annotated[
-        str | None, typer.Option("--run", metavar="GLOB", help="Run id, or a glob.", rich_help_panel=_WHICH)
-    ] = None
-    task: Annotated[
-        str | None, typer.Option("--task", metavar="GLOB", help="Task id, or a glob.", rich_help_panel=_WHICH)
-    ] = None
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="GLOB", help="XCom key, or a glob.", rich_help_panel=_WHICH)
-    ] = None
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_WHICH
-        ),
-    ] = None
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=_WHICH)
-    ] = None
-    older_than: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than",
-            metavar="AGE",
-            help="Written longer ago, as in 30d or 12h.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None
-
-    def chosen(self, now: datetime) -> Chosen:
-        """The same, as adding up takes it. Raises UsageError for a bad time."""
-        from xcomctl.inventory.usage import Chosen
-
-        start, end = parse_limits(self.since, self.until, self.older_than, now=now)
-        return Chosen(self.dag, self.run, self.task, self.key, start, end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from xcomctl.dialects.interface import UNCLAIMABLE
+from xcomctl.globs import duckdb_condition
 from xcomctl.inventory.build import Inventory
 from xcomctl.models import RESERVED_FOLDER
-from xcomctl.policy import Policy, expiring_rows_sql, glob_pattern, pinned_objects_sql
+from xcomctl.policy import Policy, expiring_rows_sql, pinned_objects_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,9 @@ def classify(inventory: Inventory, policy: Policy, *, now: datetime, cutoff: dat
     # The DAGs of all objects are read from their keys only where they are asked for.
     inventory.run("CREATE OR REPLACE TABLE scoped_objects (object_id BIGINT)")
     if policy.dag is not None:
-        inventory.run(
-            "INSERT INTO scoped_objects SELECT object_id FROM objects WHERE regexp_full_match(dag_id, $scope)",
-            {"scope": glob_pattern(policy.dag)},
-        )
+        parameters = {}
+        scope = duckdb_condition({"dag_id": policy.dag}, parameters)
+        inventory.run(f"INSERT INTO scoped_objects SELECT object_id FROM objects WHERE {scope}", parameters)  # noqa: S608
     inventory.run_script(
         "states.sql",
         {

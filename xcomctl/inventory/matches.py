@@ -7,9 +7,10 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 
 from xcomctl.errors import UsageError
+from xcomctl.globs import duckdb_condition
 from xcomctl.inventory.build import Inventory
 from xcomctl.inventory.classify import count
-from xcomctl.policy import Pin, Policy, Rule, glob_pattern
+from xcomctl.policy import Pin, Policy, Rule
 
 _LIST_DAGS = "xcomctl ls --limit 0 --columns dag_id shows the DAGs that have XComs"
 
@@ -71,7 +72,7 @@ def _require_rule(inventory: Inventory, rule: Rule) -> None:
 
 
 def _require_pin(inventory: Inventory, pin: Pin) -> None:
-    globs = {"dag_id": pin.dag, "run_id": pin.run, "task_id": pin.task, "key": pin.key}
+    globs = pin.globs
     if _found(inventory, "rows", globs):
         return
     globs["xcom_key"] = globs.pop("key")
@@ -84,16 +85,10 @@ def _require_pin(inventory: Inventory, pin: Pin) -> None:
 
 def _found(inventory: Inventory, table: str, globs: Mapping[str, str | None]) -> bool:
     """Whether some record of a table matches all globs; None matches anything, also NULL."""
-    conditions = [
-        f"regexp_full_match({column}, ${column})" for column, glob in globs.items() if glob is not None
-    ]
-    return bool(
-        count(
-            inventory,
-            f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {' AND '.join(conditions) or 'true'} LIMIT 1)",  # noqa: S608
-            {column: glob_pattern(glob) for column, glob in globs.items() if glob is not None},
-        )
-    )
+    parameters: dict[str, object] = {}
+    condition = duckdb_condition(globs, parameters)
+    query = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {condition} LIMIT 1)"  # noqa: S608
+    return bool(count(inventory, query, parameters))
 
 
 def _in_words(globs: Mapping[str, str | None]) -> str:
@@ -108,10 +103,11 @@ def _in_words(globs: Mapping[str, str | None]) -> str:
 
 def _near(inventory: Inventory, column: str, glob: str, within: Mapping[str, str | None]) -> str | None:
     """A suggestion of names that look like the glob, among those of the DAGs that match."""
+    parameters: dict[str, object] = {}
+    of_the_dags = duckdb_condition({"dag_id": within.get("dag_id")}, parameters)
     found = inventory.run(
-        f"SELECT DISTINCT {column} FROM names"  # noqa: S608
-        f" WHERE {column} IS NOT NULL AND ($dag IS NULL OR regexp_full_match(dag_id, $dag)) ORDER BY 1",
-        {"dag": glob_pattern(dag) if (dag := within.get("dag_id")) else None},
+        f"SELECT DISTINCT {column} FROM names WHERE {column} IS NOT NULL AND {of_the_dags} ORDER BY 1",  # noqa: S608
+        parameters,
     )
     near = difflib.get_close_matches(glob.strip("*"), [name for (name,) in found], n=2, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else None

@@ -19,6 +19,7 @@ from xcomctl.dialects.interface import Dialects, Reference
 from xcomctl.dialects.values import Json, Null, Pickled, decode
 from xcomctl.dialects.whole_value import whole_references
 from xcomctl.errors import NotFoundError, StoreError
+from xcomctl.globs import only_name
 from xcomctl.models import ObjectAddress, Root, Row
 from xcomctl.s3.interface import ObjectInfo, StoreErrorInfo
 
@@ -252,24 +253,18 @@ def _size_or_less(entry: ListedXCom) -> int:
 
 def _check_names(source: Source, selection: Selection) -> None:
     """Nothing was found: tell a name that does not exist from a selection that happens to be empty."""
-    if selection.dag is None or _is_glob(selection.dag):
+    dag = None if selection.dag is None else only_name(selection.dag)
+    if dag is None:
         return
     known = source.dag_ids()
-    if selection.dag not in known:
-        raise NotFoundError(
-            f"there is no DAG {selection.dag!r} in the database", hint=_near(selection.dag, known)
-        )
-    if selection.run is None or _is_glob(selection.run):
+    if dag not in known:
+        raise NotFoundError(f"there is no DAG {dag!r} in the database", hint=_near(dag, known))
+    run = None if selection.run is None else only_name(selection.run)
+    if run is None:
         return
-    runs = source.run_ids(selection.dag, limit=_RUNS_COMPARED)
-    if selection.run not in runs and len(runs) < _RUNS_COMPARED:
-        raise NotFoundError(
-            f"no run {selection.run!r} of {selection.dag!r} has XComs", hint=_near(selection.run, runs)
-        )
-
-
-def _is_glob(text: str) -> bool:
-    return any(char in text for char in "*?[")
+    runs = source.run_ids(dag, limit=_RUNS_COMPARED)
+    if run not in runs and len(runs) < _RUNS_COMPARED:
+        raise NotFoundError(f"no run {run!r} of {dag!r} has XComs", hint=_near(run, runs))
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """Retention policy: which rows may go, as SQL over the inventory's rows, with the reason for every verdict."""
 
-from xcomctl.policy.globs import glob_pattern, is_glob
 from xcomctl.policy.model import Pin, Policy, Rule
 from xcomctl.policy.verdicts import expiring_rows_sql, pinned_objects_sql, verdicts_sql
 
@@ -9,8 +8,6 @@ __all__ = [
     "Policy",
     "Rule",
     "expiring_rows_sql",
-    "glob_pattern",
-    "is_glob",
     "pinned_objects_sql",
     "verdicts_sql",
 ]

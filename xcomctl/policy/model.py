@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from xcomctl.policy.globs import overlap, specificity
+from xcomctl.globs import overlap, specificity
 
 DEFAULT_KEEP_LAST = 1
 """Newest finished runs that are kept per DAG unless told otherwise, because tasks pull from prior runs."""
@@ -46,20 +46,24 @@ class Rule:
         return DEFAULT_KEEP_LAST if self.keep_last is None else self.keep_last
 
     @property
+    def globs(self) -> dict[str, str | None]:
+        """By columns of a row: what it is for."""
+        return {"dag_id": self.dag, "task_id": self.task, "key": self.key}
+
+    @property
     def is_for_all(self) -> bool:
         """Whether it has no glob at all."""
-        return self.dag is None and self.task is None and self.key is None
+        return all(glob is None for glob in self.globs.values())
 
     @property
     def specificity(self) -> tuple[tuple[bool, int], ...]:
         """Orders rules, the higher the more specific: by DAG, then by task, then by key."""
-        return specificity(self.dag), specificity(self.task), specificity(self.key)
+        return tuple(specificity(glob) for glob in self.globs.values())
 
     def ties_with(self, other: Rule) -> bool:
         """Whether some row may match both rules, and neither is the more specific one."""
         return self.specificity == other.specificity and all(
-            overlap(ours, theirs)
-            for ours, theirs in ((self.dag, other.dag), (self.task, other.task), (self.key, other.key))
+            overlap(glob, other.globs[column]) for column, glob in self.globs.items()
         )
 
 
@@ -74,6 +78,11 @@ class Pin:
     key: str | None = None
     until: datetime | None = None
     place: str | None = None
+
+    @property
+    def globs(self) -> dict[str, str | None]:
+        """By columns of a row: what it keeps."""
+        return {"dag_id": self.dag, "run_id": self.run, "task_id": self.task, "key": self.key}
 
     def holds_at(self, now: datetime) -> bool:
         """Whether it is in force."""

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from xcomctl.globs import duckdb_condition
 from xcomctl.models import TERMINAL_RUN_STATES
-from xcomctl.policy.globs import glob_pattern
 from xcomctl.policy.model import Pin, Policy, Rule
 from xcomctl.units import exact_duration, format_time
 
 SqlQuery = tuple[str, dict[str, object]]
+
+_OF_OBJECTS = {"dag_id": "o.dag_id", "run_id": "o.run_id", "task_id": "o.task_id", "key": "o.xcom_key"}
+"""The columns of an object that say what the columns of a row do."""
 
 _TERMINAL = ", ".join(f"'{state}'" for state in TERMINAL_RUN_STATES)
 
@@ -145,15 +148,13 @@ def pinned_objects_sql(policy: Policy, now: datetime) -> SqlQuery:
     if not pins:
         return "SELECT NULL::BIGINT AS object_id, NULL::VARCHAR AS reason WHERE false", {}
     parameters: dict[str, object] = {}
-    columns = ("o.dag_id", "o.run_id", "o.task_id", "o.xcom_key")
     chosen = _choice(
         [
-            _matches(
-                (pin.dag, pin.run, pin.task, pin.key),
-                columns,
-                f"pin{number}_",
+            duckdb_condition(
+                {_OF_OBJECTS[column]: glob for column, glob in pin.globs.items()},
                 parameters,
-                "n.object_id IS NULL",
+                prefix=f"pin{number}_",
+                unknown="n.object_id IS NULL",
             )
             for number, pin in enumerate(pins)
         ]
@@ -177,7 +178,7 @@ def _judged(policy: Policy, now: datetime) -> SqlQuery:
     parameters: dict[str, object] = {"now": now.replace(tzinfo=None)}
     rules = policy.ordered_rules
     limits = ", ".join(_limits(number, rule, now, parameters) for number, rule in enumerate(rules))
-    in_scope = _matches((policy.dag,), ("w.dag_id",), "scope_", parameters)
+    in_scope = duckdb_condition({"w.dag_id": policy.dag}, parameters, prefix="scope_")
     query = f"""
         WITH runs AS (
             SELECT dag_id, run_id, max(run_at) AS run_at FROM rows
@@ -218,9 +219,7 @@ def _assigned(rules: Sequence[Rule], parameters: dict[str, object]) -> str:
     """The number of the rule for each `(dag_id, task_id, key)`, as far as it is not the last one."""
     chosen = _choice(
         [
-            _matches(
-                (rule.dag, rule.task, rule.key), ("dag_id", "task_id", "key"), f"rule{number}_", parameters
-            )
+            duckdb_condition(rule.globs, parameters, prefix=f"rule{number}_")
             for number, rule in enumerate(rules[:-1])
         ]
     )
@@ -235,12 +234,8 @@ def _pinned_rows(pins: Sequence[Pin], parameters: dict[str, object]) -> str:
     """Why and until when a pin keeps a row, for each row that one keeps."""
     if not pins:
         return "SELECT NULL::BIGINT AS row_id, NULL AS pin_no, NULL AS pin_reason, NULL::TIMESTAMP AS pin_until WHERE false"
-    columns = ("dag_id", "run_id", "task_id", "key")
     chosen = _choice(
-        [
-            _matches((pin.dag, pin.run, pin.task, pin.key), columns, f"pin{number}_", parameters)
-            for number, pin in enumerate(pins)
-        ]
+        [duckdb_condition(pin.globs, parameters, prefix=f"pin{number}_") for number, pin in enumerate(pins)]
     )
     for number, pin in enumerate(pins):
         parameters[f"reason{number}"] = _pin_text(pin)
@@ -300,22 +295,6 @@ def _pins_in_force(policy: Policy, now: datetime) -> list[Pin]:
 def _pin_text(pin: Pin) -> str:
     until = "" if pin.until is None else f" until {format_time(pin.until)}"
     return f"{pin.reason}{until}" + ("" if pin.place is None else f" ({pin.place})")
-
-
-def _matches(
-    globs: tuple[str | None, ...],
-    columns: tuple[str, ...],
-    prefix: str,
-    parameters: dict[str, object],
-    unknown: str = "false",
-) -> str:
-    """A condition: every glob that is there matches its column; `unknown` is what a NULL counts as."""
-    conditions = []
-    for index, (glob, column) in enumerate(zip(globs, columns, strict=True)):
-        if glob is not None:
-            parameters[f"{prefix}{index}"] = glob_pattern(glob)
-            conditions.append(f"coalesce(regexp_full_match({column}, ${prefix}{index}), {unknown})")
-    return " AND ".join(conditions) or "true"
 
 
 def _choice(cases: list[str], of: str = "") -> str:

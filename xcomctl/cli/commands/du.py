@@ -15,22 +15,23 @@ import typer
 
 from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.metrics_recorder import MetricsOption, record_metrics
-from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, NameOptions, OutputOptions, with_options
 from xcomctl.cli.output.output import write
 from xcomctl.cli.output.text import visible
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import for_people, require_columns
+from xcomctl.cli.scope_options import WrittenOptions
 from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
-from xcomctl.cli.usage_options import ChoiceOptions, PartOptions
+from xcomctl.cli.usage_options import PartOptions
 from xcomctl.errors import UsageError
 from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
-    from xcomctl.airflow.interface import TableWeight
+    from xcomctl.airflow.interface import Selection, TableWeight
     from xcomctl.cli.metrics_recorder import MetricsRecorder
     from xcomctl.cli.output.columns import Column, OutputStyle
     from xcomctl.inventory.snapshot_file import SnapshotFile
-    from xcomctl.inventory.usage import Chosen, Dimension, Growth, UsagePart
+    from xcomctl.inventory.usage import Dimension, Growth, UsagePart
 
 _DAGS_RECORDED = 50
 """How many DAGs metrics tell one by one: each is a time series."""
@@ -43,7 +44,8 @@ def du(
     output: OutputOptions,
     log_options: LogOptions,
     parts: PartOptions,
-    choice: ChoiceOptions,
+    names: NameOptions,
+    written: WrittenOptions,
     inventory: SnapshotFileOption = None,
     policy: Annotated[
         Path | None,
@@ -77,12 +79,14 @@ def du(
     with record_metrics(metrics_file, "du", log) as record:
         style = output.style()
         by = parts.dimensions()
-        question = _Question(by, choice.chosen(datetime.now(timezone.utc)), parts.most(style), style)
+        question = _Question(
+            by, written.within(names.selection(), datetime.now(timezone.utc)), parts.most(style), style
+        )
         with Interruption(), connection.open(resources) as session, ExitStack() as opened:
             if record.wanted and not _is_kept(inventory):
                 record.about(session.roots)
             if parts.tables:
-                _require_alone(choice, inventory, policy)
+                _require_alone(names, written, inventory, policy)
                 weights = session.source.weights()
                 record.weights(weights)
                 _write_tables(weights, style)
@@ -109,7 +113,7 @@ class _Question:
     """What is asked of an inventory, and how the answer is to look."""
 
     by: Sequence[Dimension]
-    chosen: Chosen
+    chosen: Selection
     top: int | None
     style: OutputStyle
 
@@ -145,8 +149,9 @@ class _Question:
 
     def write_summary(self, kept: SnapshotFile, total: UsagePart, weights: Sequence[TableWeight]) -> None:
         """For people: the sum, where it leads, and, of all of it, what the database's own tables weigh."""
+        from xcomctl.airflow.interface import Selection
         from xcomctl.cli.output.usage import growth_line, weight_lines
-        from xcomctl.inventory.usage import Chosen, break_down, dimensions
+        from xcomctl.inventory.usage import break_down, dimensions
 
         lines = [
             f"total: {format_size(total.bytes)} in {quantity(total.rows, 'row')} and {quantity(total.objects, 'object')}"
@@ -158,7 +163,7 @@ class _Question:
         growth = self.growth(kept)
         if growth is not None:
             lines.append(growth_line(growth, total))
-        if self.chosen == Chosen():
+        if self.chosen == Selection():
             lines += weight_lines(weights)
         for line in lines:
             sys.stdout.write(visible(line) + "\n")
@@ -194,8 +199,10 @@ def _record(
     record.dags(list(by_dag.parts), question.growth(kept))
 
 
-def _require_alone(choice: ChoiceOptions, inventory: str | None, policy: Path | None) -> None:
-    if choice != ChoiceOptions() or inventory is not None or policy is not None:
+def _require_alone(
+    names: NameOptions, written: WrittenOptions, inventory: str | None, policy: Path | None
+) -> None:
+    if names != NameOptions() or written != WrittenOptions() or inventory is not None or policy is not None:
         raise UsageError(
             "--tables weighs the tables as a whole, and now",
             hint="xcomctl du --tables, without --dag, --inventory and the like",

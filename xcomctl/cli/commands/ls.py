@@ -14,12 +14,11 @@ import typer
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, SelectionOptions, with_options
 from xcomctl.cli.output import output as data
 from xcomctl.cli.output.entries import entry_columns
-from xcomctl.cli.scope_options import parse_limits
+from xcomctl.cli.scope_options import WrittenOptions
 from xcomctl.look.listing import Listing, ListQuery
 from xcomctl.units import parse_size
 
 if TYPE_CHECKING:
-    from xcomctl.airflow.interface import Selection
     from xcomctl.cli.stderr import StderrLog
 
 _PANEL = "Which rows"
@@ -42,24 +41,7 @@ def ls(
     selection: SelectionOptions,
     output: OutputOptions,
     log_options: LogOptions,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_PANEL
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=_PANEL)
-    ] = None,
-    older_than: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than",
-            metavar="AGE",
-            help="Written longer ago, as in 30d or 12h.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None,
+    written: WrittenOptions,
     min_size: Annotated[
         str | None,
         typer.Option("--min-size", metavar="SIZE", help="At least, as in 10MB.", rich_help_panel=_PANEL),
@@ -87,9 +69,7 @@ def ls(
     log = log_options.log()
     style = output.style()
     query = ListQuery(
-        selection=_within(
-            selection.selection(), since, until, older_than, all_attempts=all_attempts, now=now
-        ),
+        selection=replace(written.within(selection.selection(), now), all_attempts=all_attempts),
         sort=sort.value,
         limit=limit or None,
         min_size=None if min_size is None else parse_size(min_size),
@@ -102,20 +82,6 @@ def ls(
         with closing(iter(listing)) as entries:
             data.write(entries, entry_columns(now), style, sys.stdout)
     _explain(listing, log)
-
-
-def _within(
-    selection: Selection,
-    since: str | None,
-    until: str | None,
-    older_than: str | None,
-    *,
-    all_attempts: bool,
-    now: datetime,
-) -> Selection:
-    """The selection with its limits of time. Raises UsageError for a bad one."""
-    start, end = parse_limits(since, until, older_than, now=now)
-    return replace(selection, since=start, until=end, all_attempts=all_attempts)
 
 
 def _explain(listing: Listing, log: StderrLog) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +12,14 @@ import typer
 from xcomctl.airflow.interface import Selection
 from xcomctl.cli.collect_options import Accept, DryRun, MaxRate, TrashKeep, Yes
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, LogOptions, NameOptions, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
 from xcomctl.cli.run_plan import ApplyOptions, run_plan
 from xcomctl.cli.scope_options import parse_keep, require_acceptances
 from xcomctl.cli.stages import stages
 from xcomctl.errors import NotFoundError, UsageError
+from xcomctl.globs import matches
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import Source
@@ -28,47 +28,12 @@ if TYPE_CHECKING:
 _WHICH = "Which rows"
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceOptions:
-    """Which rows are to be removed, by globs."""
-
-    dag: Annotated[
-        str | None,
-        typer.Option("--dag", metavar="GLOB", help="DAG id, or a glob. Needs --run.", rich_help_panel=_WHICH),
-    ] = None
-    run: Annotated[
-        str | None,
-        typer.Option(
-            "--run", metavar="GLOB", help="Run id, or a glob: '*' for all runs.", rich_help_panel=_WHICH
-        ),
-    ] = None
-    task: Annotated[
-        str | None,
-        typer.Option("--task", metavar="GLOB", help="Only of these tasks.", rich_help_panel=_WHICH),
-    ] = None
-    key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="GLOB", help="Only XComs of these keys.", rich_help_panel=_WHICH),
-    ] = None
-
-    def selection(self) -> Selection | None:
-        """The same, as a source takes it: every attempt. None if none of the options is given. Raises UsageError."""
-        if (self.dag, self.run, self.task, self.key) == (None, None, None, None):
-            return None
-        if self.dag is None or self.run is None:
-            given = "--dag" if self.dag is not None else "--run, --task and --key"
-            raise UsageError(
-                f"{given} alone is too much to remove", hint="xcomctl rm --dag DAG --run RUN, or --run '*'"
-            )
-        return Selection(dag=self.dag, run=self.run, task=self.task, key=self.key, all_attempts=True)
-
-
 @with_options
 def rm(
     connection: ConnectionOptions,
     output: OutputOptions,
     log_options: LogOptions,
-    choice: ChoiceOptions,
+    names: NameOptions,
     resources: ResourceOptions,
     refs: Annotated[
         list[str] | None,
@@ -94,8 +59,9 @@ def rm(
 ) -> None:
     """Remove chosen XComs: their rows, and the objects that no other row references.
 
-    The plan is shown and asked for as in gc, and xcomctl undo brings it back. Nothing else is looked for: orphans are
-    left to gc. With --active a DAG can clean up after itself, in its last task or a callback.
+    REFs name them one by one; --dag chooses them by globs, together with --run ('*' for all runs). The plan is shown
+    and asked for as in gc, and xcomctl undo brings it back. Nothing else is looked for: orphans are left to gc. With
+    --active a DAG can clean up after itself, in its last task or a callback.
 
     Examples:
 
@@ -108,7 +74,7 @@ def rm(
     style = output.style()
     require_columns(ACTION_COLUMNS, style)
     require_acceptances(accept or ())
-    selection = choice.selection()
+    selection = _selected(names)
     if (selection is None) == (not refs):
         raise UsageError(
             "rm takes either names of XComs, or --dag and --run", hint="xcomctl rm --dag DAG --run RUN"
@@ -147,6 +113,18 @@ def rm(
         )
 
 
+def _selected(names: NameOptions) -> Selection | None:
+    """What the options choose, of every attempt. None if none of them is given. Raises UsageError."""
+    if names == NameOptions():
+        return None
+    if names.dag is None or names.run is None:
+        given = "--dag" if names.dag is not None else "--run, --task and --key"
+        raise UsageError(
+            f"{given} alone is too much to remove", hint="xcomctl rm --dag DAG --run RUN, or --run '*'"
+        )
+    return replace(names.selection(), all_attempts=True)
+
+
 def _chosen(source: Source, selection: Selection | None, refs: list[str]) -> Iterator[Row]:
     """The rows that are meant. Raises NotFoundError for a name that none has, UsageError for a DAG that nobody knows."""
     from xcomctl.airflow.naming import row_named, short_id_in
@@ -159,7 +137,7 @@ def _chosen(source: Source, selection: Selection | None, refs: list[str]) -> Ite
         yield row
     if selection is not None:
         glob = selection.dag or ""
-        if not any(fnmatchcase(dag, glob) for dag in source.dag_ids()):
+        if not any(matches(glob, dag) for dag in source.dag_ids()):
             raise UsageError(f"--dag {glob!r} matches no DAG", hint="xcomctl ls lists XComs with their DAGs")
         yield from source.rows(selection)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +17,7 @@ from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.cli.verbs import help_if_no_verb
 from xcomctl.errors import NotFoundError, PartialError, UsageError
+from xcomctl.globs import matches
 from xcomctl.models import ObjectAddress, Root, outermost
 from xcomctl.units import format_duration, format_size, parse_duration, quantity
 
@@ -107,7 +107,7 @@ def trash_restore(
             if operation is not None and entry.operation_id != operation:
                 return False
             claim = dialects.claim(entry.original.key) if dag is not None else None
-            return dag is None or (claim is not None and fnmatchcase(claim.dag_id or "", dag))
+            return matches(dag, None if claim is None else claim.dag_id)
 
         entries = [entry for entry in _contents(session.store, roots) if chosen(entry)]
         missing = wanted - {entry.original for entry in entries}

@@ -10,14 +10,12 @@ from xcomctl.inventory.usage.breakdown import (
     dimensions,
     total_of,
 )
-from xcomctl.inventory.usage.choice import Chosen
 from xcomctl.inventory.usage.growth import LOOKED_BACK, Growth, NewBytes, growth_of, new_bytes
 
 __all__ = [
     "DEPTHS",
     "DIMENSIONS",
     "LOOKED_BACK",
-    "Chosen",
     "Dimension",
     "Growth",
     "NewBytes",

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timezone
 
+from xcomctl.airflow.interface import Selection
 from xcomctl.errors import UsageError
+from xcomctl.globs import duckdb_condition
 from xcomctl.inventory.snapshot_file import SnapshotFile
-from xcomctl.inventory.usage.choice import Chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,27 @@ def dimensions(words: Sequence[str]) -> tuple[Dimension, ...]:
     return tuple(dict.fromkeys(known[word] for word in words))
 
 
+def chosen_sql(selection: Selection, written: str) -> tuple[str, dict[str, object]]:
+    """SQL over columns of `entries` or `objects`, whose time is `written`, and its parameters.
+
+    Names, map index and times count. An object tells neither the state of its run nor which attempt wrote it: both tables
+    count whatever these are.
+    """
+    parameters: dict[str, object] = {}
+    conditions = [duckdb_condition(selection.globs, parameters)]
+    if selection.map_index is not None:
+        conditions.append("map_index = $map_index")
+        parameters["map_index"] = selection.map_index
+    for name, comparison, at in (("since", ">=", selection.since), ("until", "<", selection.until)):
+        if at is not None:
+            conditions.append(f"{written} {comparison} ${name}")
+            # The times of an inventory have no zone.
+            parameters[name] = at.astimezone(timezone.utc).replace(tzinfo=None)
+    return " AND ".join(conditions), parameters
+
+
 def break_down(
-    inventory: SnapshotFile, by: Sequence[Dimension], chosen: Chosen, *, top: int | None = None
+    inventory: SnapshotFile, by: Sequence[Dimension], chosen: Selection, *, top: int | None = None
 ) -> UsageParts:
     """What is chosen, by these dimensions; with `top` so many parts, and the rest in one. Raises UnreadableError."""
     pieces, parameters = _pieces(by, chosen)
@@ -154,10 +175,10 @@ def break_down(
     return UsageParts(total_of(inventory, chosen), parts)
 
 
-def total_of(inventory: SnapshotFile, chosen: Chosen) -> UsagePart:
+def total_of(inventory: SnapshotFile, chosen: Selection) -> UsagePart:
     """All of what is chosen. Raises UnreadableError."""
-    of_rows, parameters = chosen.condition("written_at")
-    of_objects, _ = chosen.condition("last_modified")
+    of_rows, parameters = chosen_sql(chosen, "written_at")
+    of_objects, _ = chosen_sql(chosen, "last_modified")
     [[rows, inline, objects, offloaded]] = inventory.ask(
         f"""
         SELECT * FROM
@@ -169,10 +190,10 @@ def total_of(inventory: SnapshotFile, chosen: Chosen) -> UsagePart:
     return UsagePart((), rows, objects, inline, offloaded)
 
 
-def _pieces(by: Sequence[Dimension], chosen: Chosen) -> tuple[str, dict[str, object]]:
+def _pieces(by: Sequence[Dimension], chosen: Selection) -> tuple[str, dict[str, object]]:
     """`WITH pieces AS (...)`: a record per part, with `place_0`, ..., `rows`, `objects`, `inline`, `offloaded`."""
-    of_rows, parameters = chosen.condition("written_at")
-    of_objects, _ = chosen.condition("last_modified")
+    of_rows, parameters = chosen_sql(chosen, "written_at")
+    of_objects, _ = chosen_sql(chosen, "last_modified")
     places = ", ".join(f"place_{at}" for at in range(len(by)))
     row_places = ", ".join(f"{dimension.of_rows} AS place_{at}" for at, dimension in enumerate(by))
     object_places = ", ".join(f"{dimension.of_objects} AS place_{at}" for at, dimension in enumerate(by))

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from xcomctl.airflow.interface import Selection
 from xcomctl.inventory.snapshot_file import SnapshotFile
-from xcomctl.inventory.usage.choice import Chosen
+from xcomctl.inventory.usage.breakdown import chosen_sql
 
 LOOKED_BACK = timedelta(days=30)
 """How long is looked back for what is written a day."""
@@ -48,7 +49,7 @@ class Growth:
         return present + round(self.bytes_per_day * days)
 
 
-def new_bytes(inventory: SnapshotFile, chosen: Chosen) -> Iterator[NewBytes]:
+def new_bytes(inventory: SnapshotFile, chosen: Selection) -> Iterator[NewBytes]:
     """Each day of the last 30 before the inventory was made, the oldest first, also those on which nothing came in.
 
     Raises UnreadableError.
@@ -64,24 +65,25 @@ def new_bytes(inventory: SnapshotFile, chosen: Chosen) -> Iterator[NewBytes]:
         yield found.get(day, NewBytes(day, 0, 0, 0, 0))
 
 
-def growth_of(inventory: SnapshotFile, chosen: Chosen) -> Growth | None:
+def growth_of(inventory: SnapshotFile, chosen: Selection) -> Growth | None:
     """What came in a day, in the mean of the last 30 days; None where less than three are known.
 
     Raises UnreadableError.
     """
     now = inventory.about().created_at
     recent = _within(chosen, now - LOOKED_BACK, now)
-    of_rows, parameters = recent.condition("written_at")
-    of_objects, _ = recent.condition("last_modified")
-    always, _ = replace(recent, since=None).condition("written_at")
-    always_objects, _ = replace(recent, since=None).condition("last_modified")
+    of_rows, parameters = chosen_sql(recent, "written_at")
+    of_objects, _ = chosen_sql(recent, "last_modified")
+    always = replace(recent, since=None)
+    of_all_rows, _ = chosen_sql(always, "written_at")
+    of_all_objects, _ = chosen_sql(always, "last_modified")
     [[rows, objects, row_at, object_at]] = inventory.ask(
         f"""
         SELECT
             (SELECT sum(row_size) FILTER (WHERE {of_rows}) FROM entries),
             (SELECT sum(size) FILTER (WHERE {of_objects} AND state <> 'reserved') FROM objects),
-            (SELECT min(written_at) FILTER (WHERE {always}) FROM entries),
-            (SELECT min(last_modified) FILTER (WHERE {always_objects} AND state <> 'reserved') FROM objects)
+            (SELECT min(written_at) FILTER (WHERE {of_all_rows}) FROM entries),
+            (SELECT min(last_modified) FILTER (WHERE {of_all_objects} AND state <> 'reserved') FROM objects)
         """,
         parameters,
     ).records
@@ -96,7 +98,7 @@ def growth_of(inventory: SnapshotFile, chosen: Chosen) -> Growth | None:
     return Growth((int(rows or 0) + int(objects or 0)) / days, days)
 
 
-def _within(chosen: Chosen, since: datetime, until: datetime) -> Chosen:
+def _within(chosen: Selection, since: datetime, until: datetime) -> Selection:
     """What is chosen of that time."""
     # The clocks of database and store are not quite the same; what is from the future came in today.
     until += timedelta(days=1)
@@ -107,9 +109,9 @@ def _within(chosen: Chosen, since: datetime, until: datetime) -> Chosen:
     )
 
 
-def _by_day(chosen: Chosen) -> tuple[str, dict[str, object]]:
-    of_rows, parameters = chosen.condition("written_at")
-    of_objects, _ = chosen.condition("last_modified")
+def _by_day(chosen: Selection) -> tuple[str, dict[str, object]]:
+    of_rows, parameters = chosen_sql(chosen, "written_at")
+    of_objects, _ = chosen_sql(chosen, "last_modified")
     statement = f"""
         SELECT
             strftime(written, '%Y-%m-%d') AS day, sum(rows)::BIGINT, sum(objects)::BIGINT,
