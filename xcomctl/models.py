@@ -11,10 +11,13 @@ from datetime import datetime
 from xcomctl.errors import UsageError
 
 # Spellings of the scheme that Hadoop-family clients write for the same bucket.
-_SCHEMES = ("s3://", "s3a://", "s3n://")
+S3_SCHEMES = ("s3://", "s3a://", "s3n://")
 
 TERMINAL_RUN_STATES = ("success", "failed")
 """States in which Airflow does nothing more with a run by itself."""
+
+DEFAULT_KEY = "return_value"
+"""Key of the XCom that a task returns, which need not be named."""
 
 RESERVED_FOLDER = ".xcomctl/"
 """Folder under a root that belongs to the tool (trash, journal, locks); never a candidate for anything."""
@@ -85,13 +88,25 @@ def outermost(roots: Iterable[Root]) -> list[Root]:
 
 
 def _split(uri: str) -> tuple[str, str]:
-    for scheme in _SCHEMES:
+    for scheme in S3_SCHEMES:
         if uri.lower().startswith(scheme):
             bucket, _, key = uri[len(scheme) :].partition("/")
             bucket = bucket.rpartition("@")[2]
             if bucket:
                 return bucket, key
     raise UsageError(f"{uri!r} is not an S3 address", hint="write s3://bucket/prefix")
+
+
+def task_ref(task_id: str | None, map_index: int | None) -> str:
+    """`task`, or `task[3]` for one of a mapped task."""
+    return f"{task_id}" if map_index in (None, -1) else f"{task_id}[{map_index}]"
+
+
+def xcom_ref(
+    dag_id: str | None, run_id: str | None, task_id: str | None, map_index: int | None, key: str | None
+) -> str:
+    """`dag/run/task[3]:key`, the way in which users name an XCom, and in which it is named to them."""
+    return f"{dag_id}/{run_id}/{task_ref(task_id, map_index)}:{key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +137,8 @@ class Row:
 
     @property
     def ref(self) -> str:
-        """`dag/run/task[3]:key`, the way in which a user names this XCom."""
-        index = "" if self.map_index in (None, -1) else f"[{self.map_index}]"
-        return f"{self.dag_id}/{self.run_id}/{self.task_id}{index}:{self.key}"
+        """`dag/run/task[3]:key`, as `xcom_ref` makes it."""
+        return xcom_ref(self.dag_id, self.run_id, self.task_id, self.map_index, self.key)
 
     @property
     def short_id(self) -> str:
@@ -142,6 +156,14 @@ class Row:
         return len(self.raw or b"")
 
 
+_SHORT_ID = re.compile(r"(\d{1,18})-[0-9a-f]{6}", re.IGNORECASE)
+
+
+def short_id_in(text: str) -> str | None:
+    """The short id that the text is, as `Row.short_id` spells it; None if it is something else."""
+    return text.lower() if _SHORT_ID.fullmatch(text) else None
+
+
 def digest_of(raw: bytes | None) -> str:
     """Fingerprint of a stored value, to notice that a row changed: hex SHA-256, `null` for SQL NULL."""
     return "null" if raw is None else hashlib.sha256(raw).hexdigest()
@@ -156,6 +178,8 @@ UUID_PATTERN = _UUID.pattern
 
 Both sides of a comparison use this one pattern, so that a run that is longer than a uuid is at least equal to itself.
 """
+
+DASHED_UUID_PATTERN = UUID_PATTERN.partition("|")[0]
 
 
 def uuids_in(text: str) -> list[str]:

@@ -12,6 +12,12 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?i?)B?", re.IGNORECASE)
 _POWERS = "kmgtp"
 
+LONGEST_AGE = timedelta(days=365 * 100)
+"""A longer one leads back to before there were computers, and further on to before there were calendars."""
+
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+"""By so much the clocks of servers that work together may be apart: beyond it something is wrong."""
+
 
 def parse_duration(text: str) -> timedelta:
     """Read `30d`, `12h`, `1d12h`, `90m`, `2w`, `0s`. A number without a unit is refused, and so is a negative one.

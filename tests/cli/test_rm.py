@@ -158,7 +158,12 @@ def test_nothing_to_remove(deploy: Deploy, rm: Rm) -> None:
         (("--run", "r1"), "--run, --task and --key alone is too much to remove"),
         (("etl/r1/load", "--trash-keep", "7"), "'7' is not a duration"),
         (("etl/r1/load", "--accept", "yes"), "--accept 'yes' is not GUARD=VALUE"),
-        (("etl",), "'etl' is not the name of an XCom"),
+        (("etl/r1",), "'etl/r1' is not the name of an XCom"),
+        (("etl",), "'etl' names no XCom and is no reference that a known backend writes"),
+        (
+            ("xcom_s3://data_dat",),
+            "'xcom_s3://data_dat' names no XCom and is no reference that a known backend writes",
+        ),
     ],
 )
 def test_bad_options(deploy: Deploy, rm: Rm, arguments: tuple[str, ...], cause: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
@@ -10,20 +11,38 @@ from uuid import uuid4
 import pytest
 
 from tests.services.deployment import DAY, Deploy, Deployment
+from xcomctl.airflow.interface import Source
+from xcomctl.dialects.interface import Dialects
+from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import NotFoundError, UsageError
 from xcomctl.inventory.explain import Explanation, explain
 from xcomctl.inventory.judging import Question
+from xcomctl.look.refs import row_or_address
+from xcomctl.models import Root
 from xcomctl.policy import Pin, Policy, Rule
+from xcomctl.s3.interface import Store
 
 MONTH = Policy(older_than=30 * DAY)
 OPERATION = "20261122T120000Z-0a1b2c3d"
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a REF may need."""
+
+    source: Source
+    store: Store
+    dialects: Dialects
+    roots: Sequence[Root]
+
+
 def explained(here: Deployment, ref: str, policy: Policy = MONTH, **changes: Any) -> Explanation:
     """Explain in this process, with a grace period of a day."""
-    roots = changes.pop("roots", None)
-    sides = here.sides() if roots is None else replace(here.sides(), roots=tuple(roots))
-    return explain(ref, sides, Question(policy, min_age=DAY, **changes))
+    sides = here.sides()
+    if roots := changes.pop("roots", None):
+        sides = replace(sides, roots=tuple(roots))
+    subject = row_or_address(ref, Parts(here.source, here.store, DialectRegistry(), [Root.parse(here.root)]))
+    return explain(subject, sides, Question(policy, min_age=DAY, **changes))
 
 
 def about_object(here: Deployment, key: str, policy: Policy = MONTH) -> tuple[Any, ...]:

@@ -55,7 +55,7 @@ def test_settings_profiles_and_dialects_are_read(tmp_path: Path) -> None:
         ("[dialect]\nname = 'x'", "dialect is not a list of tables", "write [[dialect]]"),
         ("[[dialect]]\nname = 'x'\nkeys = 'y'", "unknown key dialect[0].keys", "did you mean key?"),
         ("[[dialect]]\nkey = 'y'", "dialect[0]: object missing required field name", "write"),
-        ("db = ", "is not TOML: Invalid value (at", "write lines such as"),
+        ("\ndb = \n", ":2: this is not TOML: invalid value", "write lines such as db ="),
     ],
 )
 def test_a_mistake_is_told_with_file_and_key(tmp_path: Path, text: str, cause: str, hint: str) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from xcomctl.cli.scope_options import parse_min_age
 from xcomctl.errors import UsageError
-from xcomctl.inventory.scan import LEAST_MIN_AGE as LEAST_OF_THE_COMMAND_LINE
 from xcomctl.policy import Pin, Policy, Rule
-from xcomctl.policy.file import LEAST_MIN_AGE, PolicyFile, load_policy
+from xcomctl.policy.file import PolicyFile, load_policy
 
 DAY = timedelta(days=1)
 
@@ -311,9 +314,17 @@ def test_a_time_is_utc_unless_it_says_otherwise(tmp_path: Path) -> None:
     ]
 
 
-def test_the_least_grace_period_is_that_of_the_command_line() -> None:
-    """A file cannot go below what needs `--unsafe-min-age` on the command line."""
-    assert LEAST_MIN_AGE == LEAST_OF_THE_COMMAND_LINE
+def test_the_least_grace_period_is_that_of_the_command_line(tmp_path: Path) -> None:
+    """A file cannot go below what needs `--unsafe-min-age` on the command line, and takes the same at the edge."""
+    for text, accepted in (("1h", True), ("59m", False)):
+        file = written(tmp_path, f'[orphans]\nmin_age = "{text}"\n')
+        readers: list[Callable[[], object]] = [
+            partial(parse_min_age, text, unsafe=False),
+            partial(load_policy, file),
+        ]
+        for read in readers:
+            with nullcontext() if accepted else pytest.raises(UsageError, match="is below 1h"):
+                read()
 
 
 def test_globs_of_equal_length_that_cannot_meet_are_no_tie(tmp_path: Path) -> None:

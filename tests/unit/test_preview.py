@@ -346,8 +346,8 @@ def test_missing_object_by_itself(store: S3Store) -> None:
 
 @pytest.mark.parametrize("ref", ["nonsense", "ftp://host/file", '{"a": 1}', '"text"', "gs://bucket/key"])
 def test_no_reference(ref: str) -> None:
-    """What is neither a name nor a reference is not found, and the hint says what to write."""
-    with pytest.raises(NotFoundError) as caught:
+    """What is neither a name nor a reference is a mistake, and the hint says what to write."""
+    with pytest.raises(UsageError) as caught:
         find(ref, Parts())
     assert caught.value.hint == "write dag/run/task:key, an id that xcomctl ls prints, or s3://bucket/key"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
@@ -43,9 +42,7 @@ from xcomctl.airflow.streaming import streamed
 from xcomctl.airflow.url import parse_url
 from xcomctl.airflow.weights import weights_of
 from xcomctl.errors import UsageError
-from xcomctl.models import Row
-
-_SHORT_ID = re.compile(r"(\d{1,18})-([0-9a-f]{6})")
+from xcomctl.models import Row, short_id_in
 
 
 class DatabaseSource:
@@ -112,20 +109,20 @@ class DatabaseSource:
 
         Raises UsageError for what is no such id, and where several rows of the run share it.
         """
-        match = _SHORT_ID.fullmatch(short_id)
-        if match is None:
+        if short_id_in(short_id) != short_id:
             raise UsageError(
                 f"{short_id!r} is not a short id", hint="write it as `ls` prints it, such as 12-3fa9c1"
             )
         found: list[Row] = []
+        number = int(short_id.partition("-")[0])
         with self._reading() as (connection, queries):
             for name in queries.shape.live:
                 table = queries.live(name)
                 run = table.expressions["dag_run_id"]
                 # Row.short_id writes 0 where a row has no run.
-                condition = f"{run} = :run" if int(match[1]) else f"({run} = :run OR {run} IS NULL)"
+                condition = f"{run} = :run" if number else f"({run} = :run OR {run} IS NULL)"
                 statement = table.select(self._address.engine, condition)
-                with streamed(connection, statement, {"run": int(match[1])}, self._address) as records:
+                with streamed(connection, statement, {"run": number}, self._address) as records:
                     rows = (to_row(record, table) for record in records)
                     found += [row for row in rows if row.short_id == short_id]
         if len(found) > 1:

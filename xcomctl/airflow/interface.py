@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from xcomctl.errors import RefusedError
-from xcomctl.models import Row
+from xcomctl.models import Row, xcom_ref
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,6 +96,11 @@ class RowRecord:
     written_at: datetime | None
     digest: str
     """`models.digest_of` the raw value."""
+
+    @property
+    def ref(self) -> str:
+        """`dag/run/task[3]:key`."""
+        return xcom_ref(self.dag_id, self.run_id, self.task_id, self.map_index, self.key)
 
     @property
     def raw(self) -> bytes | None:

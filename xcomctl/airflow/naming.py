@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from xcomctl.airflow.interface import Selection, Source
 from xcomctl.errors import NotFoundError, UsageError
 from xcomctl.globs import escaped
-from xcomctl.models import Row
+from xcomctl.models import DEFAULT_KEY, Row, task_ref
 
 LATEST = "latest"
 """In the place of a run id: the newest run of the DAG that has XComs."""
-DEFAULT_KEY = "return_value"
 
-_SHORT_ID = re.compile(r"\d+-[0-9a-fA-F]{6}")
 _DAG = re.compile(r"[\w.-]+")
 _TASK = re.compile(r"(?P<task>[\w.-]+)(?:\[(?P<index>-?\d+)\])?(?::(?P<key>.+))?", re.DOTALL)
 
@@ -45,11 +43,6 @@ class XComName:
             index,
             row.key,
         )
-
-
-def short_id_in(ref: str) -> str | None:
-    """The short id that `ref` is, as `ls` prints it; None if it is something else."""
-    return ref.lower() if _SHORT_ID.fullmatch(ref) else None
 
 
 def readings(ref: str) -> Iterator[XComName]:
@@ -136,20 +129,16 @@ def _unknown(name: XComName, source: Source) -> NotFoundError:
             f"only an earlier attempt wrote {earlier.ref}",
             hint=f"xcomctl show {earlier.short_id} shows that one",
         )
-    wanted = f"{name.task_id}[{name.map_index}]:{name.key}"
-    within = {_within_run(row): row.ref for row in rows}
-    near = difflib.get_close_matches(wanted, sorted(within), n=3)
+    wanted = f"{task_ref(name.task_id, name.map_index)}:{name.key}"
     # A mapped task that was named without an index, or another key of the same task, is nearer than any spelling.
-    near = [each for each in sorted(within) if each.startswith(f"{name.task_id}[")][:3] or near
+    near = sorted({row.ref for row in rows if row.task_id == name.task_id})[:3]
+    if not near:
+        within = {f"{task_ref(row.task_id, row.map_index)}:{row.key}": row.ref for row in rows}
+        near = [within[each] for each in difflib.get_close_matches(wanted, sorted(within), n=3)]
     return NotFoundError(
-        f"run {name.run_id} of {name.dag_id} has no XCom {wanted.replace('[-1]', '')}",
-        hint=_suggestion([within[each] for each in near])
-        or f"xcomctl ls --dag {name.dag_id} --run {name.run_id} lists what it has",
+        f"run {name.run_id} of {name.dag_id} has no XCom {wanted}",
+        hint=_suggestion(near) or f"xcomctl ls --dag {name.dag_id} --run {name.run_id} lists what it has",
     )
-
-
-def _within_run(row: Row) -> str:
-    return f"{row.task_id}[{-1 if row.map_index is None else row.map_index}]:{row.key}"
 
 
 def _suggestion(near: Sequence[str]) -> str | None:

@@ -14,11 +14,11 @@ from typing import Any, Literal
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from xcomctl.airflow.settings import NO_DATABASE_SCHEME
 from xcomctl.errors import UsageError
 
 EngineName = Literal["postgresql", "mysql", "sqlite"]
 
-_NO_DATABASE = "airflow-db-not-allowed:"
 _HINT = "write postgresql://user@host:5432/airflow, mysql://user@host:3306/airflow or sqlite:////path/to/airflow.db"
 
 _POSTGRESQL_DRIVERS = ("psycopg2", "psycopg", "psycopg_async", "asyncpg")
@@ -111,7 +111,7 @@ def parse_url(text: str) -> DatabaseAddress:
     The message never shows the URL, which may hold a password.
     """
     stripped = text.strip()
-    if stripped.lower().startswith(_NO_DATABASE):
+    if stripped.lower().startswith(NO_DATABASE_SCHEME):
         raise UsageError(
             "airflow-db-not-allowed:/// is what Airflow 3 tells its task processes: they may not use the database",
             hint="give the URL of the metadata database with --db or XCOMCTL_DB",

@@ -65,9 +65,7 @@ class RestoreResult:
     def count_row(self, record: RowRecord, outcome: str) -> None:
         """Count one row."""
         self.rows[outcome] += 1
-        ref = f"{record.dag_id}/{record.run_id}/{record.task_id}"
-        index = "" if record.map_index == -1 else f"[{record.map_index}]"
-        self._keep("rows", outcome, f"{ref}{index}:{record.key}")
+        self._keep("rows", outcome, record.ref)
 
     def count_object(self, done: PutBack) -> None:
         """Count one object."""

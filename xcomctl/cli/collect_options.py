@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xcomctl.cli.policy_options import read_policy_file
+from xcomctl.cli.policy_options import WHAT_MAY_GO, PolicyOptions
 from xcomctl.cli.scope_options import (
     IgnoreArchives,
     S3Inventory,
     ShardOption,
     UnsafeMinAge,
     both_sides,
-    parse_age,
     parse_keep,
-    parse_min_age,
     require_acceptances,
 )
 from xcomctl.errors import UsageError
@@ -28,9 +25,7 @@ if TYPE_CHECKING:
     from xcomctl.config.session import Session
     from xcomctl.gc.collect import Scope
     from xcomctl.gc.plan import Plan
-    from xcomctl.policy import Policy
-
-_WHAT = "What may go"
+    from xcomctl.policy.file import PolicyFile
 
 _TURNS = timedelta(minutes=30)
 
@@ -82,41 +77,12 @@ MaxRate = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class CollectOptions:
+class CollectOptions(PolicyOptions):
     """What may go, and what is looked at. None is "not given"."""
 
-    older_than: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than",
-            metavar="D",
-            help="Rows of runs that finished longer ago than this, such as 30d, with their objects.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    keep_last: Annotated[
-        int | None,
-        typer.Option(
-            "--keep-last",
-            metavar="N",
-            min=0,
-            max=1_000_000_000,
-            help="Keep the newest N finished runs of each DAG; alone, all others go. 1 unless told otherwise.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            "--policy",
-            metavar="FILE",
-            help="A policy file, in the place of --older-than and --keep-last.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
     dag: Annotated[
         str | None,
-        typer.Option("--dag", metavar="GLOB", help="Only XComs of these DAGs.", rich_help_panel=_WHAT),
+        typer.Option("--dag", metavar="GLOB", help="Only XComs of these DAGs.", rich_help_panel=WHAT_MAY_GO),
     ] = None
     orphans: Annotated[
         bool | None,
@@ -124,17 +90,7 @@ class CollectOptions:
             "--orphans/--no-orphans",
             help="Also objects that no row references.",
             show_default="orphans",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    min_age: Annotated[
-        str | None,
-        typer.Option(
-            "--min-age",
-            metavar="D",
-            help="Grace period: an unreferenced object that is younger, by the store's clock, is left alone.",
-            show_default="24h",
-            rich_help_panel="What is looked at",
+            rich_help_panel=WHAT_MAY_GO,
         ),
     ] = None
     unsafe_min_age: UnsafeMinAge = False
@@ -151,23 +107,17 @@ class CollectOptions:
         """
         from xcomctl.gc.collect import Scope
         from xcomctl.inventory.shards import Shard
-        from xcomctl.policy import Policy
 
         require_acceptances(self.accept or ())
-        choices: dict[str, Any] = {}
-        if self.policy is not None:
-            policy, choices = self._from_file(self.policy)
-        else:
-            older_than = None if self.older_than is None else parse_age("--older-than", self.older_than)
-            policy = Policy(older_than=older_than, keep_last=self.keep_last)
+        terms = self.terms(unsafe_min_age=self.unsafe_min_age)
+        choices = _beyond_the_policy(terms.file)
         if self.orphans is not None:
             choices["orphans"] = self.orphans
-        if self.min_age is not None:
-            choices["min_age"] = parse_min_age(self.min_age, self.unsafe_min_age)
         if self.trash_keep is not None:
             choices["trash_keep"] = parse_keep("--trash-keep", self.trash_keep)
         scope = Scope(
-            policy=replace(policy, dag=self.dag),
+            policy=replace(terms.policy, dag=self.dag),
+            min_age=terms.min_age,
             ignore_archives=self.ignore_archives,
             shard=None if self.shard is None else Shard.parse(self.shard),
             **choices,
@@ -178,18 +128,19 @@ class CollectOptions:
             )
         return scope
 
-    def _from_file(self, path: Path) -> tuple[Policy, dict[str, Any]]:
-        """The policy, and whatever else of a `Scope` its file sets."""
-        file = read_policy_file(path, self.older_than, self.keep_last)
-        members = {
-            "policy_digest": file.digest,
-            "orphans": file.orphans,
-            "min_age": file.min_age,
-            "max_share": file.max_share,
-            "trash_keep": file.trash_keep,
-            "backup_to": file.backup_to,
-        }
-        return file.policy, {name: value for name, value in members.items() if value is not None}
+
+def _beyond_the_policy(file: PolicyFile | None) -> dict[str, Any]:
+    """What else of a `Scope` the policy file sets."""
+    if file is None:
+        return {}
+    members = {
+        "policy_digest": file.digest,
+        "orphans": file.orphans,
+        "max_share": file.max_share,
+        "trash_keep": file.trash_keep,
+        "backup_to": file.backup_to,
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def parse_wait(text: str | None, *, sharded: bool = False) -> timedelta:

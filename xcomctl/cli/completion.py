@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from xcomctl.models import DEFAULT_KEY, xcom_ref
+
 if TYPE_CHECKING:
     from xcomctl.config.session import Session
 
@@ -62,8 +64,7 @@ def complete_ref(ctx: typer.Context, incomplete: str) -> list[str]:
         return _beginning([f"{dag_id}/{each}/" for each in runs] if len(runs) > 1 else [], incomplete)
     names = []
     for task, index, key in _in_run(ctx, dag_id, runs[1] if run_id == "latest" and runs[1:] else run_id):
-        place = "" if index == -1 else f"[{index}]"
-        names.append(f"{dag_id}/{run_id}/{task}{place}" + ("" if key == "return_value" else f":{key}"))
+        names.append(xcom_ref(dag_id, run_id, task, index, key).removesuffix(f":{DEFAULT_KEY}"))
     return _beginning(names, incomplete)
 
 

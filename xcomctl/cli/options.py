@@ -31,20 +31,22 @@ if TYPE_CHECKING:
     from xcomctl.config.session import Session
 
 _CONNECTION = "Where rows and objects live"
-_SELECTION = "Which rows"
+WHICH_ROWS = "Which rows"
 _OUTPUT = "Output"
 
 
+_REF = "dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key."
+
 RefArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="REF",
-        help="dag/run/task[3]:key (the run may be latest), an id that ls prints, a stored reference, or s3://bucket/key.",
-        show_default=False,
-        autocompletion=complete_ref,
-    ),
+    str, typer.Argument(metavar="REF", help=_REF, show_default=False, autocompletion=complete_ref)
 ]
 """One XCom or object, by any of its names."""
+
+RefsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="REF", help=_REF, show_default=False, autocompletion=complete_ref),
+]
+"""Any number of them."""
 
 
 class OutputFormat(str, Enum):
@@ -54,6 +56,13 @@ class OutputFormat(str, Enum):
     json = "json"
     ndjson = "ndjson"
     csv = "csv"
+
+
+class DocumentFormat(str, Enum):
+    """Formats of a result that is one thing: lines for people, or one document."""
+
+    table = "table"
+    json = "json"
 
 
 class LogFormat(str, Enum):
@@ -182,7 +191,7 @@ class NameOptions:
             "--dag",
             metavar="GLOB",
             help="DAG id, or a glob such as 'etl_*'.",
-            rich_help_panel=_SELECTION,
+            rich_help_panel=WHICH_ROWS,
             autocompletion=complete_dag,
         ),
     ] = None
@@ -192,7 +201,7 @@ class NameOptions:
             "--run",
             metavar="GLOB",
             help="Run id, or a glob.",
-            rich_help_panel=_SELECTION,
+            rich_help_panel=WHICH_ROWS,
             autocompletion=complete_run,
         ),
     ] = None
@@ -202,7 +211,7 @@ class NameOptions:
             "--task",
             metavar="GLOB",
             help="Task id, or a glob.",
-            rich_help_panel=_SELECTION,
+            rich_help_panel=WHICH_ROWS,
             autocompletion=complete_task,
         ),
     ] = None
@@ -212,7 +221,7 @@ class NameOptions:
             "--key",
             metavar="GLOB",
             help="XCom key, or a glob.",
-            rich_help_panel=_SELECTION,
+            rich_help_panel=WHICH_ROWS,
             autocompletion=complete_key,
         ),
     ] = None
@@ -233,11 +242,11 @@ class SelectionOptions(NameOptions):
             metavar="N",
             min=-1,
             help="Index of a mapped task, -1 if unmapped.",
-            rich_help_panel=_SELECTION,
+            rich_help_panel=WHICH_ROWS,
         ),
     ] = None
     state: Annotated[
-        RunState | None, typer.Option("--state", help="State of the run.", rich_help_panel=_SELECTION)
+        RunState | None, typer.Option("--state", help="State of the run.", rich_help_panel=WHICH_ROWS)
     ] = None
 
     def selection(self) -> Selection:

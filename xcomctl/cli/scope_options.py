@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xcomctl.cli.options import WHICH_ROWS
 from xcomctl.cli.stages import stages
 from xcomctl.errors import UsageError
 from xcomctl.models import Root
-from xcomctl.units import format_time, parse_duration, parse_time
+from xcomctl.units import LONGEST_AGE, format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import Selection
@@ -23,18 +24,16 @@ if TYPE_CHECKING:
     from xcomctl.inventory.judging import Sides
     from xcomctl.s3.stored_listing import StoredListing
 
-_SCOPE = "What is looked at"
-_WHICH = "Which rows"
-
-_LONGEST = timedelta(days=365 * 100)
+LOOKED_AT = "What is looked at"
 
 MinAge = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--min-age",
         metavar="D",
         help="Grace period: an unreferenced object that is younger, by the store's clock, is left alone.",
-        rich_help_panel=_SCOPE,
+        show_default="24h",
+        rich_help_panel=LOOKED_AT,
     ),
 ]
 UnsafeMinAge = Annotated[
@@ -42,7 +41,7 @@ UnsafeMinAge = Annotated[
     typer.Option(
         "--unsafe-min-age",
         help="Allow --min-age below 1h: only safe while no task is running.",
-        rich_help_panel=_SCOPE,
+        rich_help_panel=LOOKED_AT,
     ),
 ]
 IgnoreArchives = Annotated[
@@ -50,7 +49,7 @@ IgnoreArchives = Annotated[
     typer.Option(
         "--ignore-archives",
         help="Do not let Airflow's archive tables (db clean, upgrade to 3) keep objects.",
-        rich_help_panel=_SCOPE,
+        rich_help_panel=LOOKED_AT,
     ),
 ]
 
@@ -61,7 +60,7 @@ S3Inventory = Annotated[
         "--inventory",
         metavar="URI",
         help="The manifest.json of an S3 Inventory, in the place of listing the store; its time is that of the objects.",
-        rich_help_panel=_SCOPE,
+        rich_help_panel=LOOKED_AT,
     ),
 ]
 
@@ -72,7 +71,7 @@ ShardOption = Annotated[
         "--shard",
         metavar="I/N",
         help="Only share I of N of the DAGs and objects: N machines find together what one does.",
-        rich_help_panel=_SCOPE,
+        rich_help_panel=LOOKED_AT,
     ),
 ]
 
@@ -116,10 +115,16 @@ def open_inventory(
     return listing
 
 
-def parse_min_age(text: str, unsafe: bool) -> timedelta:
-    """Read `--min-age`. Raises UsageError below one hour without `--unsafe-min-age`."""
-    from xcomctl.inventory.scan import LEAST_MIN_AGE
+def parse_min_age(text: str | None, unsafe: bool, *, otherwise: timedelta | None = None) -> timedelta:
+    """Read `--min-age`; where it is not given, `otherwise`, or what is usual.
 
+    Raises UsageError below one hour without `--unsafe-min-age`.
+    """
+    from xcomctl.inventory.scan import DEFAULT_MIN_AGE
+    from xcomctl.policy import LEAST_MIN_AGE
+
+    if text is None:
+        return DEFAULT_MIN_AGE if otherwise is None else otherwise
     grace = _within_reach("--min-age", text)
     if grace < LEAST_MIN_AGE and not unsafe:
         raise UsageError(
@@ -146,11 +151,12 @@ class WrittenOptions:
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=_WHICH
+            "--since", metavar="TIME", help="Written at that time or later.", rich_help_panel=WHICH_ROWS
         ),
     ] = None
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=_WHICH)
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Written before.", rich_help_panel=WHICH_ROWS),
     ] = None
     older_than: Annotated[
         str | None,
@@ -158,7 +164,7 @@ class WrittenOptions:
             "--older-than",
             metavar="AGE",
             help="Written longer ago, as in 30d or 12h.",
-            rich_help_panel=_WHICH,
+            rich_help_panel=WHICH_ROWS,
         ),
     ] = None
 
@@ -192,7 +198,7 @@ def require_acceptances(words: Sequence[str]) -> None:
 def _within_reach(option: str, text: str) -> timedelta:
     """A duration, as long as it does not lead back to before there were calendars."""
     duration = parse_duration(text)
-    if duration > _LONGEST:
+    if duration > LONGEST_AGE:
         raise UsageError(f"{option} {text} is too long ago", hint=f"{option} 30d")
     return duration
 

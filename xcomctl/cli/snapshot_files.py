@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.policy_options import read_policy
-from xcomctl.cli.scope_options import IgnoreArchives, ShardOption, both_sides, parse_min_age
+from xcomctl.cli.policy_options import PolicyOptions
+from xcomctl.cli.scope_options import LOOKED_AT, IgnoreArchives, ShardOption, both_sides
 from xcomctl.errors import UsageError
 from xcomctl.files import TemporaryFolder
 from xcomctl.inventory.shards import Shard
@@ -21,57 +21,21 @@ if TYPE_CHECKING:
     from xcomctl.config.session import Session
     from xcomctl.inventory.snapshot_file import SnapshotFile
 
-_WHAT = "What may go"
-
 SnapshotFileOption = Annotated[
     str | None,
     typer.Option(
         "--inventory",
         metavar="FILE",
         help="A kept inventory, or the manifest.json of an S3 Inventory. Without it, all is listed now.",
-        rich_help_panel="What is looked at",
+        rich_help_panel=LOOKED_AT,
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class JudgingOptions:
+class JudgingOptions(PolicyOptions):
     """By what rows and objects are judged. None is "not given"."""
 
-    older_than: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than",
-            metavar="D",
-            help="Rows of runs that finished longer ago than this, such as 30d.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    keep_last: Annotated[
-        int | None,
-        typer.Option(
-            "--keep-last",
-            metavar="N",
-            min=0,
-            max=1_000_000_000,
-            help="The newest N finished runs of each DAG stay.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    policy: Annotated[
-        Path | None,
-        typer.Option("--policy", metavar="FILE", help="A policy file.", rich_help_panel=_WHAT),
-    ] = None
-    min_age: Annotated[
-        str | None,
-        typer.Option(
-            "--min-age",
-            metavar="D",
-            help="Grace period of unreferenced objects, as for gc.",
-            show_default="24h",
-            rich_help_panel="What is looked at",
-        ),
-    ] = None
     ignore_archives: IgnoreArchives = False
     shard: ShardOption = None
 
@@ -102,15 +66,13 @@ def make_inventory(
     Raises UsageError, SourceError, StoreError.
     """
     from xcomctl.inventory.judging import Question
-    from xcomctl.inventory.scan import DEFAULT_MIN_AGE
     from xcomctl.inventory.snapshot_file import write_snapshot_file
 
-    policy, file_age, _ = read_policy(judging.policy, judging.older_than, judging.keep_last)
     # Nothing is deleted here, so any grace period may be asked about.
-    given_age = None if judging.min_age is None else parse_min_age(judging.min_age, unsafe=True)
+    terms = judging.terms(unsafe_min_age=True)
     question = Question(
-        policy,
-        min_age=given_age or file_age or DEFAULT_MIN_AGE,
+        terms.policy,
+        min_age=terms.min_age,
         ignore_archives=judging.ignore_archives,
         shard=None if judging.shard is None else Shard.parse(judging.shard),
     )

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xcomctl.errors import UsageError
+from xcomctl.toml_file import read_toml
 
 if TYPE_CHECKING:
     from xcomctl.dialects.configured import DialectRule
@@ -49,7 +49,9 @@ class ConfigFile:
 
 def read_config_file(path: Path) -> ConfigFile:
     """Read and check a file. Raises UsageError: not there, not TOML, unknown key, wrong type."""
-    document = _document(path)
+    document = read_toml(
+        path, option="--config", purpose="a configuration file", example='db = "postgresql://..."'
+    ).document
     profiles = document.pop("profile", {})
     rules = document.pop("dialect", [])
     if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
@@ -64,24 +66,6 @@ def read_config_file(path: Path) -> ConfigFile:
         },
         dialects=_rules(rules, path),
     )
-
-
-def _document(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", hint="give --config the path of a configuration file"
-        ) from error
-    except ValueError as error:
-        # Also bytes that are not UTF-8. The parser's text names line and column and quotes no value.
-        raise UsageError(
-            f"{path} is not TOML: {error}", hint='write lines such as db = "postgresql://..."'
-        ) from error
 
 
 def _rules(tables: list[dict[str, Any]], path: Path) -> tuple[DialectRule, ...]:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from xcomctl.doctor.context import CheckContext
 from xcomctl.doctor.interface import CheckResult, Status
 from xcomctl.errors import RefusedError, StoreError, UsageError
-from xcomctl.gc.guards.surroundings import MOST_SKEW
 from xcomctl.models import Root
 from xcomctl.s3.interface import StoreErrorInfo, StoreRight
-from xcomctl.units import format_duration
+from xcomctl.units import CLOCKS_MAY_DIFFER, format_duration
 
 _READING = ("s3:ListBucket", "s3:GetObject")
 
@@ -88,7 +87,7 @@ def clock(context: CheckContext) -> Iterator[CheckResult]:
         if context.reads_database:
             skew = context.source.condition().clock_at - store_at
             facts["to_database_seconds"] = int(skew.total_seconds())
-            if abs(skew) > MOST_SKEW:
+            if abs(skew) > CLOCKS_MAY_DIFFER:
                 yield CheckResult(
                     name,
                     "fail",
@@ -99,7 +98,7 @@ def clock(context: CheckContext) -> Iterator[CheckResult]:
                 )
                 continue
         apart = abs(store_at - here)
-        if apart > MOST_SKEW:
+        if apart > CLOCKS_MAY_DIFFER:
             yield CheckResult(
                 name,
                 "warn",

@@ -14,11 +14,9 @@ from xcomctl.gc.plan import Plan
 from xcomctl.models import Root, outermost
 from xcomctl.s3.interface import Store
 from xcomctl.state.owner import read_owners
-from xcomctl.units import format_duration
+from xcomctl.units import CLOCKS_MAY_DIFFER, format_duration
 
 OLDEST_PLAN = timedelta(hours=24)
-
-_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 
 def roots_of(plan: Plan) -> tuple[Root, ...]:
@@ -66,7 +64,7 @@ def require_fresh(
         raise _stale(
             f"it is {format_duration(age)} old, and a plan is good for {format_duration(OLDEST_PLAN)}"
         )
-    if age < -_CLOCKS_MAY_DIFFER:
+    if age < -CLOCKS_MAY_DIFFER:
         raise _stale(f"it was made {format_duration(-age)} after the time that the database tells")
     needed = outermost(roots_of(plan))
     skew = abs(store.now(needed[0].bucket) - now) if store is not None and needed else timedelta(0)

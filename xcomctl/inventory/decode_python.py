@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xcomctl.arrow_arrays import flags, integers, texts
 from xcomctl.dialects.interface import Dialects
 from xcomctl.dialects.values import search_text
-from xcomctl.models import UUID_PATTERN, ObjectAddress, Root
+from xcomctl.models import DASHED_UUID_PATTERN, UUID_PATTERN, ObjectAddress, Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _TAIL = r'(?:/[^"\\\s]{0,1024})?'
 # Looked at and not consumed, since it may hold the next uuid: `.../<run with a uuid>/<task>/<uuid>`.
 _MENTION = re.compile(rf"({UUID_PATTERN})(?=({_TAIL}))")
-
-_DASHED_UUID = UUID_PATTERN.partition("|")[0]
 
 
 class PythonDecoder:
@@ -41,7 +39,9 @@ class PythonDecoder:
         self._roots = roots
         self._places = [_place_pattern(root) for root in roots]
         self._keeps_texts = keeps_texts
-        uuids = [f"[0-9a-fA-F]{{{length}}}" if length else _DASHED_UUID for length in sorted(unbounded)]
+        uuids = [
+            f"[0-9a-fA-F]{{{length}}}" if length else DASHED_UUID_PATTERN for length in sorted(unbounded)
+        ]
         self._mentions = [_MENTION, *(re.compile(f"(?=({uuid})({_TAIL}))") for uuid in uuids)]
         self.references = Columns(
             "row_id", "reference_no", "dialect", "confidence", "text", "bucket", "key", "under_root"

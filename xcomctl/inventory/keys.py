@@ -13,12 +13,11 @@ import re
 from collections.abc import Sequence
 
 from xcomctl.dialects.interface import UNCLAIMABLE, KeyPattern, Shortcuts
-from xcomctl.models import UUID_PATTERN
+from xcomctl.models import DASHED_UUID_PATTERN, UUID_PATTERN
 
 # Tails that a search for mentions finds whole in any value: an object with another one is kept by its uuid alone.
 _FINDABLE_TAIL = r"/[!#-\[\]-~]{0,1000}"
 
-_DASHED_UUID = UUID_PATTERN.partition("|")[0]
 _DASHED_LENGTH = 36
 
 
@@ -124,7 +123,7 @@ class KeySql:
         return _choice([_group(pattern, group) for pattern in self._patterns])
 
     def _is_uuid(self, pattern: KeyPattern) -> bool:
-        return f"(?P<unique>{_DASHED_UUID})" in pattern.pattern
+        return f"(?P<unique>{DASHED_UUID_PATTERN})" in pattern.pattern
 
     def _unique(self, pattern: KeyPattern) -> str:
         group = "(?P<unique>"
@@ -144,7 +143,7 @@ def uuid_of_last_segment(pattern: str, text: str) -> str | None:
 
     None where that is not so, or the group is not just a uuid with dashes.
     """
-    before, found, behind = pattern.partition(f"(?P<unique>{_DASHED_UUID})")
+    before, found, behind = pattern.partition(f"(?P<unique>{DASHED_UUID_PATTERN})")
     if not found or not before.endswith("/") or "/" in behind or "[^" in behind:
         return None
     return last_segment_uuid(text)

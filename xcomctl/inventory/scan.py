@@ -13,9 +13,6 @@ from xcomctl.inventory.shard_scan import NO_OTHERS, OtherShards, ShardScan
 from xcomctl.s3.interface import Store
 from xcomctl.s3.stored_listing import StoredListing, objects_below
 
-LEAST_MIN_AGE = timedelta(hours=1)
-"""A grace period below this needs the user's word that no task is running."""
-
 DEFAULT_MIN_AGE = timedelta(hours=24)
 
 

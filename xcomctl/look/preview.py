@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from xcomctl.airflow.interface import Source
-from xcomctl.airflow.naming import row_named, short_id_in
-from xcomctl.dialects.interface import Claim, Dialects, Reference, certainty
+from xcomctl.dialects.interface import Claim, Reference
 from xcomctl.dialects.whole_value import whole_references
-from xcomctl.errors import NotFoundError, StoreError, UsageError
+from xcomctl.errors import NotFoundError, StoreError
 from xcomctl.look.codecs.interface import Payload, Preview, PreviewOptions
-from xcomctl.models import ObjectAddress, Root, Row
+from xcomctl.look.refs import Access, existing, named, require_root
+from xcomctl.models import ObjectAddress, Row
 from xcomctl.s3.interface import ObjectInfo, Store
 
-_URI_SCHEMES = ("s3://", "s3a://", "s3n://")
-_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
-
-
-class Access(Protocol):
-    """The parts that showing may need. Each is asked for only when it is needed, and opens then."""
-
-    @property
-    def source(self) -> Source:
-        """Where rows live."""
-
-    @property
-    def store(self) -> Store:
-        """Where objects live."""
-
-    @property
-    def dialects(self) -> Dialects:
-        """What a value may point to."""
-
-    @property
-    def roots(self) -> Sequence[Root]:
-        """Roots of our objects."""
+LARGE = 256 << 20
+"""Bytes of payloads that are not read whole without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +58,17 @@ class Shown:
 
 
 def find(ref: str, access: Access) -> Found:
-    """Find what `ref` names: `s3://bucket/key`, a short id, a stored reference, or `dag/run/task[3]:key`.
+    """Find what `ref` names (see `refs.named`), with the object that it points to.
 
     Raises NotFoundError (with near matches, or because the object is gone), UsageError (malformed, or a reference
     that no root completes), SourceError, StoreError.
     """
-    if ref.lower().startswith(_URI_SCHEMES):
-        try:
-            address = ObjectAddress.parse(ref)
-        except UsageError:
-            # A scheme without a bucket: some backends write that.
-            return _object_of_reference(ref, access)
-        return _object_at(address, access)
-    if _SCHEME.match(ref) or ref[:1] in ("{", '"'):
-        return _object_of_reference(ref, access)
-    if (short_id := short_id_in(ref)) is not None:
-        row = access.source.row_by_short_id(short_id)
-        if row is None:
-            raise NotFoundError(
-                f"no XCom has the id {short_id}", hint="xcomctl ls lists XComs with their ids"
-            )
-        return _of_row(row, access)
-    if "/" not in ref:
-        return _object_of_reference(ref, access)
-    try:
-        row = row_named(ref, access.source)
-    except NotFoundError:
-        # Some backends store a bare key, which reads like the name of an XCom.
-        with contextlib.suppress(StoreError):
-            if (found := _existing(_read_reference(ref, access), access)) is not None:
-                return found
-        raise
-    return _of_row(row, access)
+    subject = named(ref, access)
+    if isinstance(subject, Row):
+        return _of_row(subject, access)
+    if isinstance(subject, ObjectAddress):
+        return _object_at(subject, access)
+    return _object_of_reference(subject, access)
 
 
 def preview(found: Found, options: PreviewOptions) -> Shown:
@@ -166,52 +121,23 @@ def _object_at(address: ObjectAddress, access: Access) -> Found:
             f"there is no object {address.uri}",
             hint="the key is taken as it stands: check it for encoded characters",
         )
-    return Found(ref=address.uri, object=info, claim=access.dialects.claim(address.key), store=access.store)
+    return _found(info, access)
 
 
-def _object_of_reference(text: str, access: Access) -> Found:
-    reference = _read_reference(text, access)
-    if reference is None:
+def _object_of_reference(reference: Reference, access: Access) -> Found:
+    require_root(reference)
+    info = existing(reference, access)
+    if info is None:
         raise NotFoundError(
-            f"{text!r} names no XCom and is no reference that a known backend writes",
-            hint="write dag/run/task:key, an id that xcomctl ls prints, or s3://bucket/key",
+            f"the object of {reference.text} does not exist: {_uris(reference)}",
+            hint=_other_root(reference) or "xcomctl fsck lists the rows whose object is gone",
         )
-    if not reference.addresses:
-        raise _without_root(reference)
-    found = _existing(reference, access)
-    if found is None:
-        raise NotFoundError(
-            f"the object of {reference.text} does not exist: {_uris(reference)}", hint=_other_root(reference)
-        )
-    return found
+    return replace(_found(info, access), reference=reference)
 
 
-def _read_reference(text: str, access: Access) -> Reference | None:
-    """The likeliest reading of what a user pasted: a reference string, or the JSON of a value as it is stored."""
-    if text[:1] in ("{", '"'):
-        read = access.dialects.references(text.encode(), access.roots)
-        return max(read, key=certainty, default=None)
-    return access.dialects.reference_of(text, access.roots)
-
-
-def _existing(reference: Reference | None, access: Access) -> Found | None:
-    """The first of the reference's objects that exists. Raises StoreError if none does and one could not be asked for."""
-    if reference is None:
-        return None
-    failure: StoreError | None = None
-    for address in reference.addresses:
-        try:
-            info = access.store.stat(address)
-        except StoreError as error:
-            # Another reading may still be the right one: a first segment that is no bucket is not the end.
-            failure = failure or error
-            continue
-        if info is not None:
-            claim = access.dialects.claim(address.key)
-            return Found(ref=address.uri, reference=reference, object=info, claim=claim, store=access.store)
-    if failure is not None:
-        raise failure
-    return None
+def _found(info: ObjectInfo, access: Access) -> Found:
+    claim = access.dialects.claim(info.address.key)
+    return Found(ref=info.address.uri, object=info, claim=claim, store=access.store)
 
 
 def _of_row(row: Row, access: Access) -> Found:
@@ -221,17 +147,18 @@ def _of_row(row: Row, access: Access) -> Found:
     notes: list[str] = []
     for reference in whole:
         try:
-            found = _existing(reference, access)
+            info = existing(reference, access)
         except StoreError:
             if reference.confidence != "ambiguous":
                 raise
             notes.append(f"the value may be a reference to {_uris(reference)}, which could not be asked for")
             continue
-        if found is not None:
-            return Found(row.ref, row, reference, found.object, found.claim, store=found.store)
+        if info is not None:
+            return replace(_found(info, access), ref=row.ref, row=row, reference=reference)
     for reference in whole:
         if reference.confidence != "ambiguous":
-            raise _without_root(reference) if not reference.addresses else _dangling(row, reference)
+            require_root(reference)
+            raise _dangling(row, reference)
     notes += [_ambiguity(reference) for reference in whole if not notes]
     held = tuple(reference for reference in read if reference not in whole)
     return Found(row.ref, row, held=held, notes=tuple(dict.fromkeys(notes)))
@@ -245,13 +172,6 @@ def _ambiguity(reference: Reference) -> str:
     if not reference.addresses:
         return "the value may be a reference, but no --store says in which bucket; shown is the value itself"
     return f"the value may be a reference, but {_uris(reference)} does not exist; shown is the value itself"
-
-
-def _without_root(reference: Reference) -> UsageError:
-    return UsageError(
-        f"{reference.text} does not say in which bucket its object is",
-        hint="add --store s3://bucket/prefix",
-    )
 
 
 def _other_root(reference: Reference) -> str | None:

@@ -11,6 +11,9 @@ from xcomctl.globs import overlap, specificity
 DEFAULT_KEEP_LAST = 1
 """Newest finished runs that are kept per DAG unless told otherwise, because tasks pull from prior runs."""
 
+LEAST_MIN_AGE = timedelta(hours=1)
+"""A shorter grace period of unreferenced objects needs somebody who knows that no task is running right now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

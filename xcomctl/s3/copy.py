@@ -21,7 +21,7 @@ from xcomctl.s3.errors import (
     translate_s3_errors,
     was_repeated,
 )
-from xcomctl.s3.interface import Copy, CopyOutcome, ObjectInfo
+from xcomctl.s3.interface import MOST_PARTS, Copy, CopyOutcome, ObjectInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -31,7 +31,6 @@ _LARGEST_SINGLE = 5 << 30
 """S3 copies no more in one request."""
 
 _PART = 512 << 20
-_MOST_PARTS = 10_000
 
 _DESCRIPTIVE = (
     "CacheControl",
@@ -108,7 +107,7 @@ class Copier:
 
     def _in_parts(self, wanted: Copy, head: HeadObjectOutputTypeDef) -> None:
         size = wanted.source.size
-        step = max(_PART, -(-size // _MOST_PARTS))
+        step = max(_PART, -(-size // MOST_PARTS))
         described: dict[str, Any] = {name: value for name, value in head.items() if name in _DESCRIPTIVE}
         started = self._client.create_multipart_upload(
             **_to(wanted), **_kept(head), **described, **self._tagging(wanted.source.address)

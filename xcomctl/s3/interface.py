@@ -13,6 +13,9 @@ from xcomctl.models import ObjectAddress, Root
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_PARTS = 10_000
+"""S3 puts an object together from no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:

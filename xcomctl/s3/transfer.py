@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from xcomctl.errors import ConflictError, StoreError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.errors import Request, code_of, knows_not, parameters_of, translate_s3_errors
-from xcomctl.s3.interface import Description, Download, ObjectInfo, Store
+from xcomctl.s3.interface import MOST_PARTS, Description, Download, ObjectInfo, Store
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _PART = 8 << 20
 """What one upload holds in memory; S3 takes parts from 5 MiB on."""
-
-_MOST_PARTS = 10_000
 
 
 @contextmanager
@@ -109,7 +107,7 @@ class Uploader:
     def _in_parts(
         self, named: dict[str, Any], described: dict[str, Any], body: BinaryIO, size: int, *, if_absent: bool
     ) -> None:
-        step = max(_PART, -(-size // _MOST_PARTS))
+        step = max(_PART, -(-size // MOST_PARTS))
         started = self._client.create_multipart_upload(**named, **described)
         part_of: dict[str, Any] = {**named, "UploadId": started["UploadId"]}
         address = ObjectAddress(named["Bucket"], named["Key"])

@@ -51,8 +51,7 @@ class Undone:
     def add_row(self, record: RowRecord, result: str) -> None:
         """Count a row."""
         self.rows[result] += 1
-        index = "" if record.map_index == -1 else f"[{record.map_index}]"
-        self._note(result, f"{record.dag_id}/{record.run_id}/{record.task_id}{index}:{record.key}")
+        self._note(result, record.ref)
 
     def add_object(self, uri: str, result: str) -> None:
         """Count an object."""

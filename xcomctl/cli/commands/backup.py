@@ -5,24 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, LogOptions, SelectionOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, DocumentFormat, LogOptions, SelectionOptions, with_options
 from xcomctl.cli.scope_options import resolve_roots
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError
-
-
-class DocumentFormat(str, Enum):
-    """Formats of a result that is one document."""
-
-    table = "table"
-    json = "json"
-
 
 DocumentOutput = Annotated[
     DocumentFormat, typer.Option("-o", "--output", help="Format of the result.", rich_help_panel="Output")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.completion import complete_ref
-from xcomctl.cli.options import ConnectionOptions, LogOptions, RefArgument, with_options
+from xcomctl.cli.options import ConnectionOptions, DocumentFormat, LogOptions, RefArgument, with_options
 from xcomctl.cli.output.text import json_safe
-from xcomctl.cli.policy_options import DocumentFormat
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.errors import UsageError
 from xcomctl.units import format_size
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from xcomctl.look.preview import Found
 
 _PANEL = "What is compared"
-_LARGE = 256 << 20
-"""Bytes of the payloads together that are not read whole without a word."""
 _DIFFERENT = 4
 
 
@@ -98,14 +95,14 @@ def diff(
     keys = tuple(name.strip() for name in (on or "").split(",") if name.strip())
     with connection.open(resources) as session:
         from xcomctl.look.difference import Comparison, compare
-        from xcomctl.look.preview import find
+        from xcomctl.look.preview import LARGE, find
 
         if other is not None:
             old, new = find(ref, session), find(other, session)
         else:
             new = find(ref, session)
             old = _counterpart(new, run, session)
-        if rows is None and old.size + new.size > _LARGE:
+        if rows is None and old.size + new.size > LARGE:
             log_options.log().note(
                 f"reading {format_size(old.size + new.size)} to compare it; --rows 100000 reads less"
             )

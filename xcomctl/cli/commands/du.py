@@ -20,7 +20,7 @@ from xcomctl.cli.output.output import write
 from xcomctl.cli.output.text import visible
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import for_people, require_columns
-from xcomctl.cli.scope_options import WrittenOptions
+from xcomctl.cli.scope_options import LOOKED_AT, WrittenOptions
 from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
 from xcomctl.cli.usage_options import PartOptions
 from xcomctl.errors import UsageError
@@ -53,7 +53,7 @@ def du(
             "--policy",
             metavar="FILE",
             help="A policy file, which says what is expired.",
-            rich_help_panel="What is looked at",
+            rich_help_panel=LOOKED_AT,
         ),
     ] = None,
     metrics_file: MetricsOption = None,

@@ -31,7 +31,7 @@ def fsck(
     output: OutputOptions,
     log_options: LogOptions,
     resources: ResourceOptions,
-    min_age: MinAge = "24h",
+    min_age: MinAge = None,
     unsafe_min_age: UnsafeMinAge = False,
     ignore_archives: IgnoreArchives = False,
     inventory: S3Inventory = None,

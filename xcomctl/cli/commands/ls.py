@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, SelectionOptions, with_options
+from xcomctl.cli.options import (
+    WHICH_ROWS,
+    ConnectionOptions,
+    LogOptions,
+    OutputOptions,
+    SelectionOptions,
+    with_options,
+)
 from xcomctl.cli.output import output as data
 from xcomctl.cli.output.entries import entry_columns
 from xcomctl.cli.scope_options import WrittenOptions
@@ -20,8 +27,6 @@ from xcomctl.units import parse_size
 
 if TYPE_CHECKING:
     from xcomctl.cli.stderr import StderrLog
-
-_PANEL = "Which rows"
 
 
 class Sort(str, Enum):
@@ -44,18 +49,23 @@ def ls(
     written: WrittenOptions,
     min_size: Annotated[
         str | None,
-        typer.Option("--min-size", metavar="SIZE", help="At least, as in 10MB.", rich_help_panel=_PANEL),
+        typer.Option("--min-size", metavar="SIZE", help="At least, as in 10MB.", rich_help_panel=WHICH_ROWS),
     ] = None,
     all_attempts: Annotated[
         bool,
-        typer.Option("--all-attempts", help="Also of earlier tries (Airflow 3.4).", rich_help_panel=_PANEL),
+        typer.Option(
+            "--all-attempts", help="Also of earlier tries (Airflow 3.4).", rich_help_panel=WHICH_ROWS
+        ),
     ] = False,
     sort: Annotated[
         Sort,
-        typer.Option("--sort", help="Newest or largest first, names from a to z.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--sort", help="Newest or largest first, names from a to z.", rich_help_panel=WHICH_ROWS
+        ),
     ] = Sort.age,
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help="At most so many rows; 0 for all.", rich_help_panel=_PANEL)
+        int,
+        typer.Option("--limit", min=0, help="At most so many rows; 0 for all.", rich_help_panel=WHICH_ROWS),
     ] = 50,
     no_stat: Annotated[
         bool, typer.Option("--no-stat", help="Never ask S3; unknown sizes stay empty.")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xcomctl.cli.options import ConnectionOptions, LogOptions, with_options
+from xcomctl.cli.options import ConnectionOptions, DocumentFormat, LogOptions, with_options
 from xcomctl.cli.output.text import json_safe
-from xcomctl.cli.policy_options import DocumentFormat
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
 from xcomctl.cli.verbs import help_if_no_verb

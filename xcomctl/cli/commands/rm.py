@@ -12,20 +12,28 @@ import typer
 from xcomctl.airflow.interface import Selection
 from xcomctl.cli.collect_options import Accept, DryRun, MaxRate, TrashKeep, Yes
 from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.options import ConnectionOptions, LogOptions, NameOptions, OutputOptions, with_options
+from xcomctl.cli.options import (
+    WHICH_ROWS,
+    ConnectionOptions,
+    LogOptions,
+    NameOptions,
+    OutputOptions,
+    RefsArgument,
+    with_options,
+)
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
 from xcomctl.cli.run_plan import ApplyOptions, run_plan
 from xcomctl.cli.scope_options import parse_keep, require_acceptances
 from xcomctl.cli.stages import stages
-from xcomctl.errors import NotFoundError, UsageError
+from xcomctl.errors import UsageError
 from xcomctl.globs import matches
 
 if TYPE_CHECKING:
     from xcomctl.airflow.interface import Source
+    from xcomctl.config.session import Session
     from xcomctl.models import Row
-
-_WHICH = "Which rows"
+    from xcomctl.progress import Progress
 
 
 @with_options
@@ -35,20 +43,13 @@ def rm(
     log_options: LogOptions,
     names: NameOptions,
     resources: ResourceOptions,
-    refs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="REF",
-            help="dag/run/task[3]:key (the run may be latest), or an id that ls prints.",
-            show_default=False,
-        ),
-    ] = None,
+    refs: RefsArgument = None,
     active: Annotated[
         bool,
         typer.Option(
             "--active",
             help="Also rows of runs that are not over, as a DAG's last task needs it.",
-            rich_help_panel=_WHICH,
+            rich_help_panel=WHICH_ROWS,
         ),
     ] = False,
     accept: Accept = None,
@@ -59,9 +60,9 @@ def rm(
 ) -> None:
     """Remove chosen XComs: their rows, and the objects that no other row references.
 
-    REFs name them one by one; --dag chooses them by globs, together with --run ('*' for all runs). The plan is shown
-    and asked for as in gc, and xcomctl undo brings it back. Nothing else is looked for: orphans are left to gc. With
-    --active a DAG can clean up after itself, in its last task or a callback.
+    REFs name them one by one, an object those whose value it is; --dag chooses them by globs, together with --run ('*'
+    for all runs). The plan is shown and asked for as in gc, and xcomctl undo brings it back. Nothing else is looked for:
+    orphans are left to gc. With --active a DAG can clean up after itself, in its last task or a callback.
 
     Examples:
 
@@ -88,6 +89,11 @@ def rm(
         if trash_keep is not None:
             removal = replace(removal, trash_keep=parse_keep("--trash-keep", trash_keep))
         with stages(log) as report:
+            rows = (
+                _named(refs or [], session, report)
+                if selection is None
+                else _chosen(session.source, selection)
+            )
             plan = plan_removal(
                 Sides(
                     session.source,
@@ -97,7 +103,7 @@ def rm(
                     resources=session.resources,
                     report=report,
                 ),
-                _chosen(session.source, selection, refs or []),
+                rows,
                 removal,
                 now=datetime.now(timezone.utc),
                 endpoint=session.endpoint,
@@ -125,21 +131,34 @@ def _selected(names: NameOptions) -> Selection | None:
     return replace(names.selection(), all_attempts=True)
 
 
-def _chosen(source: Source, selection: Selection | None, refs: list[str]) -> Iterator[Row]:
-    """The rows that are meant. Raises NotFoundError for a name that none has, UsageError for a DAG that nobody knows."""
-    from xcomctl.airflow.naming import row_named, short_id_in
+def _named(refs: list[str], session: Session, report: Progress) -> list[Row]:
+    """The rows that are named, each once: an object stands for the rows whose value it is.
 
+    Raises NotFoundError, UsageError, SourceError, StoreError.
+    """
+    from xcomctl.look.refs import row_or_address
+    from xcomctl.look.rows_of_object import rows_of_object
+    from xcomctl.models import Row
+
+    found: dict[tuple[str, str], Row] = {}
     for ref in refs:
-        short_id = short_id_in(ref)
-        row = row_named(ref, source) if short_id is None else source.row_by_short_id(short_id)
-        if row is None:
-            raise NotFoundError(f"there is no XCom {ref}", hint="xcomctl ls lists XComs with their ids")
-        yield row
-    if selection is not None:
-        glob = selection.dag or ""
-        if not any(matches(glob, dag) for dag in source.dag_ids()):
-            raise UsageError(f"--dag {glob!r} matches no DAG", hint="xcomctl ls lists XComs with their DAGs")
-        yield from source.rows(selection)
+        subject = row_or_address(ref, session)
+        rows = (
+            [subject]
+            if isinstance(subject, Row)
+            else rows_of_object(subject, session, resources=session.resources, report=report)
+        )
+        found |= {(row.table, row.row_key): row for row in rows}
+    return list(found.values())
+
+
+def _chosen(source: Source, selection: Selection) -> Iterator[Row]:
+    """The rows that are selected. Raises UsageError for a DAG that nobody knows."""
+    if not any(matches(selection.dag, dag) for dag in source.dag_ids()):
+        raise UsageError(
+            f"--dag {selection.dag!r} matches no DAG", hint="xcomctl ls lists XComs with their DAGs"
+        )
+    yield from source.rows(selection)
 
 
 def _told(selection: Selection | None, refs: list[str]) -> dict[str, str | list[str] | None]:

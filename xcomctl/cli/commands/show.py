@@ -17,15 +17,13 @@ from xcomctl.cli.output.text import json_safe
 from xcomctl.errors import UsageError
 from xcomctl.files import written_aside
 from xcomctl.look.codecs.interface import FramePreview, PreviewOptions, TreePreview
-from xcomctl.look.preview import find, preview, stored_bytes
+from xcomctl.look.preview import LARGE, find, preview, stored_bytes
 from xcomctl.units import format_size
 
 if TYPE_CHECKING:
     from xcomctl.look.preview import Shown
 
 _PANEL = "How much"
-_LARGE = 256 << 20
-"""Bytes of a payload that are not read whole without a word."""
 
 
 class ShowFormat(str, Enum):
@@ -90,7 +88,7 @@ def show(
         if raw:
             _write_bytes(stored_bytes(found), out)
             return
-        if describe and rows is None and found.size > _LARGE:
+        if describe and rows is None and found.size > LARGE:
             log_options.log().note(
                 f"reading {format_size(found.size)} to describe it; --rows 100000 reads less"
             )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from xcomctl.cli.output.columns import Column, Fit
 from xcomctl.look.listing import ListedXCom
+from xcomctl.models import task_ref
 from xcomctl.units import format_duration, format_size
 
 
@@ -40,8 +41,7 @@ def entry_columns(now: datetime) -> list[Column[ListedXCom]]:
 
 
 def _task(entry: ListedXCom) -> str:
-    index = "" if entry.row.map_index in (None, -1) else f"[{entry.row.map_index}]"
-    return f"{entry.row.task_id or ''}{index}"
+    return task_ref(entry.row.task_id or "", entry.row.map_index)
 
 
 def _size(entry: ListedXCom) -> str:

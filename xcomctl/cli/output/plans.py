@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xcomctl.cli.output.text import visible
+from xcomctl.models import xcom_ref
 from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 SAMPLES = 5
 """How many findings or actions of each kind are shown; the machine formats give all."""
-
-_STATES = ("live", "expired", "orphaned", "recent", "foreign")
 
 _TITLES: dict[ActionKind, str] = {
     "restore_object": "objects to bring back from the trash",
@@ -65,11 +64,13 @@ def _totals(totals: Mapping[str, int]) -> Iterable[str]:
             if number := totals[f"objects_{state}"]:
                 yield f"objects  {number:,} stay: {why}"
         return
+    from xcomctl.inventory.sizes import OBJECT_STATES
+
     yield (
         f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "
         f"{totals['rows_dangling']:,} dangling"
     )
-    states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in _STATES)
+    states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in OBJECT_STATES)
     yield f"objects  {totals['objects_scanned']:,} scanned: {states}"
 
 
@@ -166,20 +167,18 @@ def _list(console: Console, title: str, lines: Iterable[str], more: int) -> None
 
 
 def _action(record: Mapping[str, Any]) -> str:
-    name = ref_of(record) if record["action"] == "delete_row" else record["uri"]
+    name = _ref(record) if record["action"] == "delete_row" else record["uri"]
     return f"{name}  {format_size(record['size'])}  {record['reason']}"
 
 
 def _finding(record: Mapping[str, Any]) -> str:
     if record["finding"] in ("dangling", "unresolved"):
-        return f"{ref_of(record)}  {record['uri']}"
+        return f"{_ref(record)}  {record['uri']}"
     return f"{record['uri']}  {format_size(record['size'])}  {record['last_modified']}"
 
 
-def ref_of(record: Mapping[str, Any]) -> str:
-    """The coordinates of a record as `dag/run/task[3]:key`."""
-    index = "" if record["map_index"] in (None, -1) else f"[{record['map_index']}]"
-    return f"{record['dag_id']}/{record['run_id']}/{record['task_id']}{index}:{record['key']}"
+def _ref(record: Mapping[str, Any]) -> str:
+    return xcom_ref(*(record[name] for name in ("dag_id", "run_id", "task_id", "map_index", "key")))
 
 
 def _line(console: Console, text: str) -> None:

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from xcomctl.gc.plan import Guard
 from xcomctl.state.owner import Owner
-
-MOST_SKEW = timedelta(minutes=5)
+from xcomctl.units import CLOCKS_MAY_DIFFER
 
 LONGEST_TRANSACTION = timedelta(hours=24)
 
@@ -70,8 +69,8 @@ def clock_skew(skew: timedelta) -> Guard:
     seconds = int(skew.total_seconds())
     return Guard(
         "clock_skew",
-        skew <= MOST_SKEW,
+        skew <= CLOCKS_MAY_DIFFER,
         float(seconds),
-        MOST_SKEW.total_seconds(),
+        CLOCKS_MAY_DIFFER.total_seconds(),
         f"the clocks of database and store differ by {seconds} s",
     )

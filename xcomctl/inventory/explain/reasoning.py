@@ -21,7 +21,6 @@ from xcomctl.inventory.explain.facts import (
     Verdict,
     latest,
 )
-from xcomctl.inventory.explain.subject import subject_of
 from xcomctl.inventory.judging import Question, Sides, judged
 from xcomctl.inventory.scan import Scan
 from xcomctl.models import ObjectAddress, Row
@@ -35,12 +34,11 @@ MOST_TOLD = 20
 """References of a row, and rows that keep an object, that are told one by one; the others are only counted."""
 
 
-def explain(ref: str, sides: Sides, question: Question) -> Explanation:
-    """Explain the row or object that `ref` names, by what `question` lets go. Nothing is changed.
+def explain(subject: Row | ObjectAddress, sides: Sides, question: Question) -> Explanation:
+    """Explain a row or an object, which need not exist, by what `question` lets go. Nothing is changed.
 
     Raises NotFoundError, UsageError (also for a policy that matches nothing), SourceError, StoreError.
     """
-    subject = subject_of(ref, sides.source, sides.dialects, sides.roots)
     # One row or object is asked about, so no other row's object is asked for.
     with judged(sides, replace(question, dangling="skip")) as found:
         reasoning = _Reasoning(found.inventory, sides.store, question.policy, found.scan)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +13,8 @@ from typing import Any
 from xcomctl.errors import UsageError
 from xcomctl.policy import Pin, Policy, Rule
 from xcomctl.policy.file import values
-from xcomctl.policy.file.lines import TomlLines
 from xcomctl.policy.file.values import WrongValueError
+from xcomctl.toml_file import TomlFile, read_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +42,14 @@ def load_policy(path: Path) -> PolicyFile:
     Raises UsageError with file and line: not readable, not TOML, an unknown key, a wrong value, two rules of which
     neither is the more specific one, a rule that would keep nothing of a DAG.
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode()
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", hint="give --policy the path of a policy file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not TOML: it is not UTF-8", hint="save the file as UTF-8") from error
-    reader = _Reader(path, TomlLines(text), _parsed(path, text))
+    file = read_toml(path, option="--policy", purpose="a policy file", example='older_than = "30d"')
+    reader = _Reader(file)
     sections = {name: reader.table(name, keys) for name, keys in _SECTIONS.items()}
     rules = reader.rules(sections["defaults"])
     policy = Policy(rules=rules, pins=reader.pins())
     return PolicyFile(
         path=path,
-        digest=hashlib.sha256(content).hexdigest(),
+        digest=hashlib.sha256(file.content).hexdigest(),
         policy=policy,
         trash_keep=sections["trash"].get("keep"),
         orphans=sections["orphans"].get("collect"),
@@ -67,24 +57,6 @@ def load_policy(path: Path) -> PolicyFile:
         max_share=sections["orphans"].get("max_share"),
         backup_to=sections["backup"].get("to"),
     )
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        # "Invalid value (at line 3, column 14)"; it quotes no value.
-        cause, _, place = str(error).partition(" (at line ")
-        line = re.match(r"\d+", place)
-        where = f"{path}:{line[0]}" if line else str(path)
-        raise UsageError(
-            f"{where}: this is not TOML: {cause[:1].lower() + cause[1:]}",
-            hint='write lines such as older_than = "30d"',
-        ) from error
 
 
 _Keys = Mapping[str, Callable[[Any], Any]]
@@ -119,11 +91,11 @@ _PIN_GLOBS = ("dag", "run", "task", "key")
 class _Reader:
     """A parsed document with its lines: hands out checked values, or says where what is wrong."""
 
-    def __init__(self, path: Path, lines: TomlLines, document: dict[str, Any]) -> None:
-        self._path = path
-        self._lines = lines
-        self._document = document
-        self._require_known(document, [*_SECTIONS, *_LISTS], ())
+    def __init__(self, file: TomlFile) -> None:
+        self._path = file.path
+        self._line_of = file.line_of
+        self._document = file.document
+        self._require_known(file.document, [*_SECTIONS, *_LISTS], ())
 
     def table(self, name: str, keys: _Keys) -> dict[str, Any]:
         """A `[table]`, checked; empty if it is not there."""
@@ -211,9 +183,9 @@ class _Reader:
                 raise self._fault(f"unknown key {key}", hint, (*place, key))
 
     def _fault(self, cause: str, hint: str, place: tuple[str | int, ...]) -> UsageError:
-        line = self._lines.of(place)
+        line = self._line_of(place)
         return UsageError(f"{self._path}{'' if line is None else f':{line}'}: {cause}", hint=hint)
 
     def _place(self, place: tuple[str | int, ...]) -> str:
-        line = self._lines.of(place)
+        line = self._line_of(place)
         return self._path.name if line is None else f"{self._path.name}:{line}"

@@ -7,12 +7,8 @@ from typing import Any
 
 from xcomctl.errors import UsageError
 from xcomctl.models import Root
-from xcomctl.units import parse_duration, parse_size
-
-LEAST_MIN_AGE = timedelta(hours=1)
-"""A file may not set a shorter grace period: that needs somebody who knows that no task is running right now."""
-
-_LONGEST = timedelta(days=365 * 100)
+from xcomctl.policy.model import LEAST_MIN_AGE
+from xcomctl.units import LONGEST_AGE, parse_duration, parse_size
 
 
 class WrongValueError(Exception):
@@ -48,7 +44,7 @@ def duration(value: Any) -> timedelta:
     except UsageError as error:
         hint = _with_unit(value.strip()) if value.strip().isdigit() else '"30d", "12h" or "90m"'
         raise WrongValueError(str(error), hint) from error
-    if duration > _LONGEST:
+    if duration > LONGEST_AGE:
         raise WrongValueError(f"{value!r} is too long", '"365d"')
     return duration
 
@@ -66,7 +62,7 @@ def age(value: Any) -> timedelta:
 
 
 def grace(value: Any) -> timedelta:
-    """A grace period of at least `LEAST_MIN_AGE`. Raises WrongValueError."""
+    """A grace period of at least `LEAST_MIN_AGE`: a file does not know what is running. Raises WrongValueError."""
     age = duration(value)
     if age < LEAST_MIN_AGE:
         raise WrongValueError(f"{value!r} is below 1h: younger objects may be in use", '"24h"')

@@ -11,15 +11,13 @@ from xcomctl.errors import RefusedError, UsageError
 from xcomctl.models import Root
 from xcomctl.s3.interface import Store
 from xcomctl.s3.inventory.manifest import InventoryManifest, read_manifest
-from xcomctl.units import format_duration, format_time
+from xcomctl.units import CLOCKS_MAY_DIFFER, format_duration, format_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 OLDEST = timedelta(days=14)
 """A weekly one takes up to two days to come: of those that are older there is a newer one, or should be."""
-
-_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 _SURELY_LISTED = timedelta(days=1)
 """What is older than the list by so much must be in it: what is younger may be missing, as AWS says."""
@@ -99,7 +97,7 @@ def _require_recent(manifest: InventoryManifest, now: datetime) -> None:
             " nothing was done",
             hint="take a newer one, or leave out --inventory",
         )
-    if age < -_CLOCKS_MAY_DIFFER:
+    if age < -CLOCKS_MAY_DIFFER:
         raise RefusedError(
             f"{manifest.uri} is of {format_time(manifest.taken_at)}, and the store's clock says {format_time(now)};"
             " nothing was done",

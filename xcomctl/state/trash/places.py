@@ -12,19 +12,19 @@ import re
 from dataclasses import dataclass
 
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
+from xcomctl.state.journal.records import OPERATION_ID
 
 TRASH_FOLDER = f"{RESERVED_FOLDER}trash/"
 
 LONGEST_KEY = 1024
 """Bytes of the longest key that S3 has."""
 
-_OPERATION_ID = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 
-COPY_PATTERN = rf"(?s)^((?:.*?/)?)\.xcomctl/trash/({_OPERATION_ID})/(.+)$"
+COPY_PATTERN = rf"(?s)^((?:.*?/)?)\.xcomctl/trash/({OPERATION_ID.pattern})/(.+)$"
 """Groups of the key of a copy, in `re` and in RE2: the root's prefix, the operation, the key below the root."""
 
 _COPY = re.compile(COPY_PATTERN)
-_LEDGER = re.compile(rf"(?s)(?:.*?/)?\.xcomctl/trash/({_OPERATION_ID})\.ledger/[^/]+\.ndjson\.gz")
+_LEDGER = re.compile(rf"(?s)(?:.*?/)?\.xcomctl/trash/({OPERATION_ID.pattern})\.ledger/[^/]+\.ndjson\.gz")
 
 
 @dataclass(frozen=True, slots=True)
