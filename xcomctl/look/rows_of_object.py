@@ -45,8 +45,8 @@ def rows_of_object(
     hint = f"xcomctl explain {shlex.quote(address.uri)}"
     if named:
         raise NotFoundError(
-            f"{address.uri} is the value of no XCom: {quantity(len(named), 'row')} mention it in a value",
-            hint=f"name the rows instead; {hint} shows them",
+            f"{address.uri} is the value of no XCom, only mentioned in {quantity(len(named), 'value')}",
+            hint=f"name the rows of these values; {hint} shows them",
         )
     raise NotFoundError(f"no row references {address.uri}", hint=f"{hint} tells what becomes of it")
 
