@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 
@@ -330,7 +330,12 @@ def with_options(verb: Callable[..., None]) -> Callable[..., None]:
     for parameter in inspect.signature(verb, eval_str=True).parameters.values():
         members, kind = [parameter], parameter.annotation
         if dataclasses.is_dataclass(kind):
-            members = list(inspect.signature(cast(type, kind), eval_str=True).parameters.values())
+            # A group may extend one of another module, whose names its own module does not have.
+            hints = get_type_hints(kind, include_extras=True)
+            members = [
+                member.replace(annotation=hints[member.name])
+                for member in inspect.signature(cast(type, kind)).parameters.values()
+            ]
             groups[parameter.name] = kind, [member.name for member in members]
         parameters += [member.replace(kind=parameter.KEYWORD_ONLY) for member in members]
 
