@@ -119,8 +119,8 @@ class _Session:
             self._client.sendall(b"N")
         while True:
             kind, body = _message(self._client)
-            if kind == b"Q":
-                statement = body.rstrip(b"\0").decode()
+            statement = _statement(kind, body)
+            if statement is not None:
                 with self._lock:
                     self._proxy.statements.append(statement)
                     self._statement = (len(self._proxy.statements), statement)
@@ -155,6 +155,13 @@ class _Session:
 def _message(end: socket.socket) -> tuple[bytes, bytes]:
     head = _exactly(end, 5)
     return head[:1], _exactly(end, struct.unpack("!I", head[1:])[0] - 4)
+
+
+def _statement(kind: bytes, body: bytes) -> str | None:
+    """The SQL of a query, or of what the extended protocol has parsed; None for any other message."""
+    if kind == b"Q":
+        return body.rstrip(b"\0").decode()
+    return body.split(b"\0")[1].decode() if kind == b"P" else None
 
 
 def _framed(kind: bytes, body: bytes) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from tests.services.processes import folder_for, free_port, unprivileged_user, wait_until
+from tests.services.processes import folder_for, free_port, server_program, unprivileged_user, wait_until
 from tests.services.watcher import watched
 
 
@@ -47,15 +46,10 @@ class MariaDBServer:
         engine.dispose()
 
 
-def _program(name: str) -> str | None:
-    # Debian puts servers where a normal user's PATH does not look.
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-
-
 @contextmanager
 def running_mariadb() -> Iterator[MariaDBServer]:
     """Start a server of our own; stop it and remove its data at the end. Skips the test where it is not installed."""
-    server, install = _program("mariadbd"), _program("mariadb-install-db")
+    server, install = server_program("mariadbd"), server_program("mariadb-install-db")
     if server is None or install is None:
         pytest.skip("needs MariaDB: apt-get install mariadb-server")
     user, port, password = unprivileged_user(), free_port(), secrets.token_hex(8)

@@ -84,49 +84,73 @@ def restore_dump(url: str, path: Path) -> None:
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """Start a server of our own; stop it and remove its data at the end."""
-    user, port, password = unprivileged_user(), free_port(), secrets.token_hex(8)
+    user, password = unprivileged_user(), secrets.token_hex(8)
     with folder_for(user) as folder:
-        data, log, programs = folder / "data", folder / "log", _programs_for(user, folder)
+        programs = _programs_for(user, folder)
         (folder / "password").write_text(password)
         (folder / "password").chmod(0o644)
         initdb = [
-            *(str(programs / "initdb"), f"--pgdata={data}", "--username=airflow", "--no-sync"),
+            *(str(programs / "initdb"), f"--pgdata={folder / 'data'}", "--username=airflow", "--no-sync"),
             *(f"--pwfile={folder / 'password'}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
         ]
         subprocess.run(initdb, check=True, capture_output=True, timeout=120, user=user, cwd=folder)
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(port),
-            "unix_socket_directories": str(folder),
-            "fsync": "off",
-            "full_page_writes": "off",
-            "synchronous_commit": "off",
-            "max_prepared_transactions": "4",
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [str(programs / "postgres"), "-D", str(data), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                user=user,
-                cwd=folder,
-                start_new_session=True,
-            )
-        # Immediate shutdown, of all its processes.
-        with watched(process.pid, folder, how=signal.SIGQUIT):
+        with _running(folder, programs, user) as port:
+            yield PostgresServer(port, password)
+
+
+@contextmanager
+def running_standby(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """Start a hot standby that follows the primary; it has the same databases and passwords."""
+    user = unprivileged_user()
+    with folder_for(user) as folder:
+        programs = _programs_for(user, folder)
+        source = make_url(primary.url("postgres")).set(drivername="postgresql")
+        copy = [
+            *(str(programs / "pg_basebackup"), f"--dbname={source.render_as_string(hide_password=False)}"),
+            *(f"--pgdata={folder / 'data'}", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+        ]
+        subprocess.run(copy, check=True, capture_output=True, timeout=120, user=user, cwd=folder)
+        with _running(folder, programs, user) as port:
+            yield PostgresServer(port, primary.password)
+
+
+@contextmanager
+def _running(folder: Path, programs: Path, user: str | None) -> Iterator[int]:
+    """Run a server on the data in this folder; its port."""
+    port, data, log = free_port(), folder / "data", folder / "log"
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": str(folder),
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "max_prepared_transactions": "4",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(programs / "postgres"), "-D", str(data), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            user=user,
+            cwd=folder,
+            start_new_session=True,
+        )
+    # Immediate shutdown, of all its processes.
+    with watched(process.pid, folder, how=signal.SIGQUIT):
+        try:
+            wait_until(lambda: _accepts(folder, port), process, log)
+            yield port
+        finally:
+            # Fast shutdown: open transactions are rolled back, their clients are told.
+            process.send_signal(signal.SIGINT)
             try:
-                wait_until(lambda: _accepts(folder, port), process, log)
-                yield PostgresServer(port, password)
-            finally:
-                # Fast shutdown: open transactions are rolled back, their clients are told.
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGQUIT)
-                    process.wait()
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGQUIT)
+                process.wait()
 
 
 def _package() -> Path:

@@ -27,6 +27,11 @@ def unprivileged_user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
 
 
+def server_program(name: str) -> str | None:
+    """Where a server is installed. Debian puts servers where a normal user's PATH does not look."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
 @contextmanager
 def folder_for(user: str | None) -> Iterator[Path]:
     """A temporary folder that belongs to `user` (or to us, for None), removed at the end.
