@@ -52,7 +52,12 @@ VERBS = (
         "config show",
     ),
 )
-HEAVY = frozenset({"pandas", "pyarrow", "duckdb", "boto3", "botocore", "sqlalchemy", "numpy", "pydantic"})
+HEAVY = frozenset(
+    {
+        *("pandas", "pyarrow", "duckdb", "boto3", "botocore", "sqlalchemy", "numpy", "pydantic"),
+        "adbc_driver_manager",
+    }
+)
 
 Worlds = Callable[..., World]
 

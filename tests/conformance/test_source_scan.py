@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
+
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
+from xcomctl.airflow import scanning
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import Selection, row_schema
 
@@ -131,3 +135,17 @@ def test_shares_of_the_dags_are_together_every_row(airflow: AirflowDatabase, sou
     whole = sorted(record["row_key"] for record in _records(source))
     assert sorted(record["row_key"] for half in halves for record in half) == whole
     assert [len(half) for half in halves] == [4, 4]
+
+
+def test_a_view_can_be_asked_when_a_scan_was_closed_early(
+    airflow: AirflowDatabase, source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has seen enough closes the iterator, and the view is as it was, on every engine."""
+    monkeypatch.setattr(scanning, "BATCH_ROWS", 2)
+    for index in range(5):
+        airflow.add_xcom("etl", "run", "load", index, map_index=index)
+    with source.snapshot() as snapshot:
+        with closing(snapshot.batches()) as batches:  # type: ignore[type-var]  # it is a generator
+            assert next(batches).num_rows == 2
+        assert snapshot.dag_ids() == {"etl"}
+        assert sum(batch.num_rows for batch in snapshot.batches()) == 5

@@ -47,11 +47,8 @@ class Connections:
             if self.address.engine == "postgresql":
                 options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
                 connection = connection.execution_options(**options)
-                with connection.begin() as transaction:
+                with connection.begin():
                     yield connection
-                    if connection.invalidated:
-                        # A scan was left early. There is nothing to commit.
-                        transaction.rollback()
             elif self.address.engine == "mysql":
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                 # The server may wait long for us to take the next row of a scan: we do things in between.
@@ -116,15 +113,27 @@ def _create_engine(address: DatabaseAddress, *, writable: bool) -> Engine:
     if address.engine == "sqlite":
         options["creator"] = _sqlite_connector(address, writable=writable)
     else:
-        settings = _POSTGRESQL if address.engine == "postgresql" else _MYSQL
-        chosen = {name: value for name, value in settings.items() if name not in address.url.query}
-        options["connect_args"] = {**chosen, **address.arguments}
+        options["connect_args"] = {**_settings(address), **address.arguments}
     try:
         return sa.create_engine(address.url, poolclass=NullPool, future=True, **options)
     except ModuleNotFoundError as error:
         if error.name == "pymysql":
             raise missing_driver() from None
         raise
+
+
+def connection_string(address: DatabaseAddress) -> str:
+    """What a libpq connects with to where psycopg2 does for this address, but for texts in UTF-8 whatever it says."""
+    from psycopg2.extensions import make_dsn
+
+    arguments, options = address.url.get_dialect()().create_connect_args(address.url)
+    return str(make_dsn(*arguments, **{**options, **_settings(address), "client_encoding": "utf8"}))
+
+
+def _settings(address: DatabaseAddress) -> dict[str, Any]:
+    """What a driver is told unless the address says it."""
+    settings = _POSTGRESQL if address.engine == "postgresql" else _MYSQL
+    return {name: value for name, value in settings.items() if name not in address.url.query}
 
 
 _POSTGRESQL = {

@@ -23,6 +23,9 @@ _DENIED = (
 )
 _READ_ONLY = "point --db at the primary, with a user that may delete"
 _CHANGED = "the tables were changed meanwhile (a migration or `airflow db clean`?); run the command again when it is done"
+_REPLICA = (
+    "the replica could not wait any longer; run the command again, or raise its max_standby_streaming_delay"
+)
 _URL_PARAMETER = "check the parameters behind the ? of --db"
 
 # By SQLSTATE (PostgreSQL) and by error number (MySQL, MariaDB). A key that is a prefix stands for its class.
@@ -71,6 +74,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("root certificate|certificate verify|ssl|tls", "check the TLS parameters of --db (sslmode, sslrootcert, ssl_ca)"),
     ("invalid connection option|invalid uri|invalid dsn|invalid sslmode|invalid .* value", _URL_PARAMETER),
     ("terminating connection|server closed|connection already closed|connection not open|ssl syscall", _LOST),
+    ("conflict with recovery", _REPLICA),
     ("database is locked|database table is locked", _BUSY),
     ("readonly database|read-only", _READ_ONLY),
     ("file is not a database|malformed", "check that --db names Airflow's SQLite file; `sqlite3 FILE .recover` may save it"),
@@ -139,7 +143,8 @@ def _cause(original: Any) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return f"the connection failed ({type(original).__name__})"
-    line = re.sub(r"^connection to server (?:at|on socket) .*? failed: ", "", lines[0])
+    line = re.sub(r"^\[libpq\] Execution error \[\w+\]: ", "", lines[0])
+    line = re.sub(r"^connection to server (?:at|on socket) .*? failed: ", "", line)
     return re.sub(r"^(?:FATAL|ERROR):\s*", "", line)
 
 
@@ -153,9 +158,12 @@ def _secrets(address: DatabaseAddress) -> list[str]:
     return sorted((secret for secret in secrets if secret), key=len, reverse=True)
 
 
-def lost(address: DatabaseAddress) -> SourceError:
-    """What to say of a connection that broke in the middle of an answer, without a word of the server."""
-    return SourceError(f"{address.label}: the connection was lost in the middle of an answer", hint=_LOST)
+def broken_answer(error: Exception, address: DatabaseAddress) -> SourceError:
+    """What to say of an answer by ADBC that broke off: the server's word, if it had one, comes in the text alone."""
+    if "Execution error" not in str(error):
+        return SourceError(f"{address.label}: the connection was lost in the middle of an answer", hint=_LOST)
+    told = source_error(error, address)
+    return told if told.hint else SourceError(str(told), hint=_LOST)
 
 
 def missing_driver() -> UsageError:

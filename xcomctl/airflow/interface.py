@@ -218,8 +218,7 @@ class Snapshot(Protocol):
         DAG, as some archives have them: whoever shares the DAGs out sees each row at least once.
 
         Raises SourceError when the connection is lost or fewer rows come than the same view counts: a result is
-        whole or it is an error. Iterate to the end before anything else is asked of the view; who stops in between
-        can ask it nothing any more.
+        whole or it is an error. Iterate to the end, or close the iterator, before anything else is asked of the view.
         """
 
     def dag_ids(self) -> set[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from xcomctl.airflow.adbc import session_beside
 from xcomctl.airflow.connections import Connections
 from xcomctl.airflow.dag_scope import DagScope
 from xcomctl.airflow.directory import known_dag_ids
@@ -20,7 +21,7 @@ from xcomctl.airflow.interface import RowRecord, Selection
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
 from xcomctl.airflow.row_records import selected_records
-from xcomctl.airflow.scanning import scan
+from xcomctl.airflow.scanning import Scan
 from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.url import DatabaseAddress, EngineName
 from xcomctl.errors import SourceError
@@ -61,6 +62,9 @@ class DatabaseSnapshot:
         self._queries = queries
         self._address = address
         self._oldest = oldest
+        if queries.engine == "postgresql":
+            # Rows that a policy hides would be missing without a word, and their objects look orphaned.
+            connection.execute(sa.text("SET LOCAL row_security = off"))
         self._taken_at = clock_of(connection, queries.engine)
         self._is_replica = bool(_scalar(connection, f"SELECT {REPLICA[queries.engine]}"))
 
@@ -85,8 +89,10 @@ class DatabaseSnapshot:
         """Every row of every XCom table, or those of some DAGs; see `metadata.interface.Snapshot.batches`."""
         scope = DagScope.of(dag_ids, self._queries.engine)
         shape = self._queries.shape
-        for name in (*shape.live, *(shape.archives if include_archives else ())):
-            yield from scan(self._connection, self._queries, self._address, name, scope)
+        with session_beside(self._connection, self._address) as session:
+            scan = Scan(self._connection, self._queries, self._address, session)
+            for name in (*shape.live, *(shape.archives if include_archives else ())):
+                yield from scan.rows(name, scope)
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of."""

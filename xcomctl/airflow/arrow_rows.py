@@ -1,105 +1,94 @@
-"""Rows of one table by COPY, as batches of `interface.row_schema()`: the same that `records.to_batches` makes of records."""
+"""Rows of one table by ADBC, as batches of `interface.row_schema()`: the same that `records.to_batches` makes of records."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
-from xcomctl.airflow.binary_tuples import WIDTHS, BinaryTuples, Kind
-from xcomctl.airflow.copying import copied
+from xcomctl.airflow.adbc import AdbcSession
 from xcomctl.airflow.failures import translate_database_errors
 from xcomctl.airflow.interface import row_schema
 from xcomctl.airflow.queries import FIELDS, TableQuery
 from xcomctl.airflow.url import DatabaseAddress
 from xcomctl.arrow_arrays import flags, integers, text
+from xcomctl.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# By the number that the type has in every release of PostgreSQL.
-_KINDS: dict[int, Kind] = {
-    17: "bytes",  # bytea
-    20: "int8",
-    21: "int2",
-    23: "int4",
-    25: "text",
-    1043: "text",  # varchar
-    1114: "time",  # timestamp, which Airflow keeps in UTC
-    1184: "time",  # timestamptz
-}
-_WANTED: dict[str, tuple[Kind, ...]] = {
-    **dict.fromkeys(("dag_run_id", "map_index", "try_number", "superseded"), ("int2", "int4", "int8")),
-    **dict.fromkeys(("written_at", "run_at", "run_ended_at"), ("time",)),
-    "raw": ("text", "bytes"),
-}
-_TEXT: tuple[Kind, ...] = ("text",)
+_NUMBERS = ("dag_run_id", "map_index", "try_number", "superseded")
+_TIMES = ("written_at", "run_at", "run_ended_at")
+
+_EARLIEST = -210_866_803_200_000_000
+"""4713 BC in microseconds since 1970, the first time that PostgreSQL has. The infinite ones overflow to below it."""
 
 # What JSON writes in another way, or json.dumps does.
 _TO_ESCAPE = r"[^ !#-\[\]-~]"
 
 
-@dataclass(frozen=True, slots=True)
-class CopiedRows:
-    """A table of PostgreSQL that COPY can read. The times of `table` are as they are stored."""
+@contextmanager
+def arrow_batches(
+    session: AdbcSession,
+    table: TableQuery,
+    condition: str,
+    parameters: dict[str, Any],
+    *,
+    most_rows: int,
+    most_bytes: int,
+) -> Iterator[Iterator[pa.RecordBatch] | None]:
+    """Rows for which the condition holds; None where the session does not begin to answer, or not in Airflow's types.
 
-    connection: Connection
+    The times of `table` are as they are stored. Raises SourceError.
+    """
+    fields = [field for field in FIELDS if not (table.is_null(field) or table.expressions[field].isdigit())]
+    query = session.with_values(table.select("postgresql", condition, fields), parameters)
+    schema = session.schema(query)
+    if schema is None or not all(map(_is_expected, fields, schema.types)):
+        yield None
+        return
+    with session.answer(query, most_bytes) as answer:
+        yield None if answer is None else _Rows(table, session.address, fields).batches(answer, most_rows)
+
+
+def _is_expected(field: str, kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if field in _NUMBERS:
+        return bool(pa.types.is_integer(kind))
+    if field in _TIMES:
+        return bool(pa.types.is_timestamp(kind) and kind.unit == "us")
+    return bool(pa.types.is_string(kind) or (field == "raw" and pa.types.is_binary(kind)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Makes rows of the columns that a table was asked for."""
+
     table: TableQuery
     address: DatabaseAddress
-    kinds: Mapping[str, Kind]
-    """Of the fields that the table has something to say of, in the order in which they are asked for."""
+    fields: Sequence[str]
 
-    @classmethod
-    def of(cls, connection: Connection, table: TableQuery, address: DatabaseAddress) -> CopiedRows | None:
-        """The table, if this connection can copy it and its columns are of Airflow's types; otherwise None."""
-        if connection.dialect.driver != "psycopg2":
-            return None
-        fields = [field for field in FIELDS if field != "table_index" and not table.is_null(field)]
-        nothing = table.select("postgresql", "1 = 0", fields)
-        with translate_database_errors(address):
-            result = connection.execute(sa.text(nothing))
-            cursor: Any = result.cursor
-            types = [int(column[1]) for column in cursor.description]
-            encoding = cursor.connection.encoding
-            result.close()
-        kinds = {field: _KINDS.get(number) for field, number in zip(fields, types, strict=True)}
-        known = [(field, kind) for field, kind in kinds.items() if kind in _WANTED.get(field, _TEXT)]
-        # A URL may ask for another encoding, in which only the driver reads texts.
-        if len(known) < len(kinds) or encoding != "UTF8":
-            return None
-        return cls(connection, table, address, dict(sorted(known, key=lambda one: one[1] not in WIDTHS)))
-
-    def batches(
-        self, condition: str, parameters: dict[str, Any], *, most_rows: int, most_bytes: int
-    ) -> Iterator[pa.RecordBatch]:
-        """Rows for which the condition holds. Raises SourceError."""
-        tuples = BinaryTuples(self.kinds)
-        statement = self.table.select("postgresql", condition, list(self.kinds))
+    def batches(self, answer: Iterator[pa.RecordBatch], most_rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows, at most so many at a time."""
         first = 0
-        for messages in copied(
-            *(self.connection, statement, parameters, self.address),
-            most_rows=most_rows,
-            most_bytes=most_bytes,
-        ):
-            columns = tuples.columns(messages)
-            if columns:
-                batch = self._batch(columns, first)
-                yield batch
-                first += batch.num_rows
-        tuples.close()
+        for found in answer:
+            batch = self._batch(found, first)
+            for start in range(0, batch.num_rows, most_rows):
+                yield batch.slice(start, most_rows)
+            first += batch.num_rows
 
-    def _batch(self, columns: dict[str, pa.Array], first: int) -> pa.RecordBatch:
+    def _batch(self, found: pa.RecordBatch, first: int) -> pa.RecordBatch:
         import pyarrow as pa
 
         schema = row_schema()
-        rows = len(next(iter(columns.values())))
-        for field, kind in self.kinds.items():
-            if kind == "text" and field != "raw":
-                columns[field] = self._checked(columns[field])
+        rows = found.num_rows
+        columns = {
+            field: self._column(field, column)
+            for field, column in zip(self.fields, found.columns, strict=True)
+        }
         columns["source_table"] = pa.repeat(text(self.table.name), rows)
         columns["archived"] = flags([self.table.archived] * rows)
         columns["row_key"] = self._row_keys(columns, first, rows)
@@ -112,16 +101,35 @@ class CopiedRows:
             schema=schema,
         )
 
+    def _column(self, field: str, column: pa.Array) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if field in _NUMBERS:
+            return column.cast(pa.int64())
+        if field == "raw":
+            return column.view(pa.binary())
+        if field not in _TIMES:
+            return self._checked(column)
+        earliest = pc.min(column.view(pa.int64())).as_py()
+        if earliest is not None and earliest < _EARLIEST:
+            raise SourceError(
+                f"the database holds a {field} that is infinite",
+                hint="mend or remove that row; nothing is judged while a row cannot be read",
+            )
+        # Airflow keeps times without a zone in UTC.
+        return column.view(pa.timestamp("us", tz="UTC"))
+
     def _checked(self, texts: pa.Array) -> pa.Array:
-        """Bytes as text. A database that has no encoding holds any bytes."""
+        """The texts, if they are UTF-8. A database that has no encoding holds any bytes."""
         import pyarrow as pa
 
         try:
-            return texts.cast(pa.string())
+            texts.validate(full=True)
         except pa.ArrowInvalid:
             with translate_database_errors(self.address):
                 raise UnicodeError from None
-            raise
+        return texts
 
     def _row_keys(self, columns: Mapping[str, pa.Array], first: int, rows: int) -> pa.Array:
         """As `records.row_key_of` writes them."""
