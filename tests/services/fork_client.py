@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from tests.services.fork_server import WITHOUT_THREADS, Request
 
@@ -57,26 +58,27 @@ class ForkServer:
         The code is negative where a signal ended it. Raises subprocess.TimeoutExpired, when it was killed.
         """
         request = Request(list(arguments), str(folder), dict(environment))
-        ours, theirs = socket.socketpair()
-        outputs, inputs = zip(os.pipe(), os.pipe(), strict=True)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        try:
-            socket.send_fds(self._started(), [request.packet()], [nothing, *inputs, theirs.fileno()])
-        finally:
-            theirs.close()
-            for descriptor in (nothing, *inputs):
-                os.close(descriptor)
-        try:
-            ours.settimeout(seconds)
-            stdout, stderr = _read_all(outputs, seconds)
-            code = ours.recv(16)
-        except TimeoutError:
-            raise subprocess.TimeoutExpired(["xcomctl", *arguments], seconds) from None
-        finally:
-            # Before its time this is what has the command killed.
-            ours.close()
-            for descriptor in outputs:
-                os.close(descriptor)
+        with ExitStack() as ours:
+            with ExitStack() as theirs:
+                ends = socket.socketpair()
+                answer, asking = ours.enter_context(ends[0]), theirs.enter_context(ends[1])
+                streams: list[BinaryIO] = [theirs.enter_context(open(os.devnull, "rb"))]
+                outputs = []
+                for _ in ("stdout", "stderr"):
+                    reading, writing = os.pipe()
+                    outputs.append(ours.enter_context(open(reading, "rb")).fileno())
+                    streams.append(theirs.enter_context(open(writing, "wb")))
+                # Where the server is gone there is no answer, which is told below.
+                with suppress(OSError):
+                    descriptors = [*(stream.fileno() for stream in streams), asking.fileno()]
+                    socket.send_fds(self._started(), [request.packet()], descriptors)
+            answer.settimeout(seconds)
+            try:
+                stdout, stderr = _read_all(outputs, seconds)
+                code = answer.recv(16)
+            except TimeoutError:
+                # An answer that nobody waits for has the command killed.
+                raise subprocess.TimeoutExpired(["xcomctl", *arguments], seconds) from None
         if not code:
             raise RuntimeError(f"the fork server ended: {self._log.read_text(errors='replace')}")
         return int(code), stdout, stderr

@@ -82,6 +82,9 @@ def import_everything() -> None:
         # An extra may not be installed.
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    if threads_of_this_process():
+        # Older releases of DuckDB open a database of their own, with a thread.
+        sys.modules["duckdb"].close()
     _remember()
     if threads := threads_of_this_process():
         raise RuntimeError(f"imports started threads: {', '.join(threads)}")
@@ -210,8 +213,10 @@ def _become(request: Request) -> None:
 
 
 def _stream(like: TextIO, mode: str, descriptor: int, **buffering: bool) -> io.TextIOWrapper:
-    binary: Any = open(descriptor, mode, closefd=False)  # noqa: SIM115 - for the life of the process
-    return io.TextIOWrapper(binary, like.encoding, like.errors, "\n", **buffering)
+    # As PYTHONUNBUFFERED wants it.
+    through = bool(getattr(like, "write_through", False))
+    binary: Any = open(descriptor, mode, 0 if through else -1, closefd=False)  # noqa: SIM115 - for life
+    return io.TextIOWrapper(binary, like.encoding, like.errors, "\n", write_through=through, **buffering)
 
 
 def _end(code: int) -> None:
