@@ -138,7 +138,9 @@ def test_a_process_has_what_a_new_one_has(xcomctl: Command) -> None:
     found = []
     for run in (xcomctl, xcomctl.in_new_process):
         assert run("ls", env=asking(program)).code == 2
-        found.append((xcomctl.folder / "found").read_text().splitlines())
+        text = (xcomctl.folder / "found").read_text()
+        # Of signals those that have a name: a C library with threads catches others.
+        found.append(re.sub(r"(?<=:\t)\w{8}(?=\w{8}\n)", "", text).splitlines())
         (xcomctl.folder / "found").unlink()
     assert found[0] == found[1] != []
     assert "/dev/null" in found[0]
