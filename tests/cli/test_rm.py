@@ -160,10 +160,6 @@ def test_nothing_to_remove(deploy: Deploy, rm: Rm) -> None:
         (("etl/r1/load", "--accept", "yes"), "--accept 'yes' is not GUARD=VALUE"),
         (("etl/r1",), "'etl/r1' is not the name of an XCom"),
         (("etl",), "'etl' names no XCom and is no reference that a known backend writes"),
-        (
-            ("xcom_s3://data_dat",),
-            "'xcom_s3://data_dat' names no XCom and is no reference that a known backend writes",
-        ),
     ],
 )
 def test_bad_options(deploy: Deploy, rm: Rm, arguments: tuple[str, ...], cause: str) -> None:
