@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,9 @@ from xcomctl import __version__
 from xcomctl.cli import stderr
 from xcomctl.cli.verbs import VerbGroup, help_if_no_verb
 from xcomctl.errors import UsageError, XcomctlError
+
+_USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__base__)
+"""What a wrong command line raises. Only releases since 0.27.2 export it, and Airflow's constraints ask for older ones."""
 
 EXIT_CODES = {
     0: "done",
@@ -80,7 +83,7 @@ def _run(given: list[str], program: str) -> int:
         sys.stdout.flush()
     except XcomctlError as error:
         return _report(str(error), error.hint, error.exit_code, debug=debug)
-    except typer.TyperException as error:
+    except _USAGE_ERROR as error:
         return _report_usage(error, program)
     except (KeyboardInterrupt, typer.Abort):
         return _report("interrupted", None, 130, debug=debug)
