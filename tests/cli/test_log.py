@@ -13,7 +13,7 @@ from tests.services.command import Command
 from xcomctl.errors import StoreError
 from xcomctl.models import Root
 from xcomctl.s3.store import S3Settings, S3Store
-from xcomctl.state.journal import Journal
+from xcomctl.state.journal import Invocation, Journal
 
 AT = datetime(2026, 11, 22, 14, 28, 31, tzinfo=timezone.utc)
 SECRET = "a value that no log may show"  # noqa: S105 - the value of a row
@@ -41,12 +41,9 @@ class Past:
             self.store,
             self.root,
             operation_id=IDS[days],
-            command=command,
-            actor="kim@host",
+            invocation=Invocation(command, "kim@host", AT + timedelta(days=days), "0123456789abcdef"),
             roots=[self.root],
             database="a1b2",
-            plan_id="0123456789abcdef",
-            now=AT + timedelta(days=days),
         )
 
 

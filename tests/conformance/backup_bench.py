@@ -22,6 +22,7 @@ from xcomctl.backup.target import BackupTarget
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.store import S3Settings, S3Store
+from xcomctl.state.journal import Invocation
 
 EVERYTHING = Selection(all_attempts=True)
 
@@ -64,9 +65,7 @@ class Site:
                         self.source,
                         self.store,
                         [Root.parse(to) if to else self.root],
-                        command="restore",
-                        actor="tester",
-                        now=datetime.now(timezone.utc),
+                        Invocation("restore", "tester", datetime.now(timezone.utc)),
                     )
                 )
             restore(

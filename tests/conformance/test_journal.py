@@ -12,6 +12,7 @@ from tests.conformance.bench import Bench
 from xcomctl.errors import ConflictError, NotFoundError, PartialError, RefusedError, StoreError
 from xcomctl.models import Root
 from xcomctl.state.journal import (
+    Invocation,
     Journal,
     JournalStep,
     OperationRecord,
@@ -39,12 +40,9 @@ def begin(bench: Bench, roots: Sequence[Root], *, hours: int = 0, command: str =
         bench.store,
         home_of(roots),
         operation_id=new_operation_id(now),
-        command=command,
-        actor="kim@host",
+        invocation=Invocation(command, "kim@host", now, "plan"),
         roots=roots,
         database="a1b2",
-        plan_id="plan",
-        now=now,
     )
 
 

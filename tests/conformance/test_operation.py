@@ -13,11 +13,11 @@ from tests.services.deployment import DAY, MONTH, two_runs
 from tests.services.interposed import Died, Interposed
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import RefusedError, SourceError
-from xcomctl.gc.apply import Outcome, apply_plan
+from xcomctl.gc.apply import Outcome, RowReading, apply_plan
 from xcomctl.gc.collect import Scope, plan_collection
 from xcomctl.inventory.judging import Sides
 from xcomctl.policy import Policy
-from xcomctl.state.journal import steps
+from xcomctl.state.journal import Invocation, steps
 from xcomctl.state.operation import Operation
 
 __all__ = ["make_bench"]
@@ -109,8 +109,8 @@ def test_without_a_store_rows_go_without_a_record(make_bench: MakeBench) -> None
     policy = Policy(older_than=30 * DAY)
     plan = plan_collection(Sides(here.source, None, dialects, ()), Scope(policy=policy), now=now)
     outcome = Outcome()
-    with Operation.begin(here.source, None, (), command="gc", actor="kim@worker", now=now) as operation:
-        apply_plan(plan, operation, dialects, ignore_archives=False, outcome=outcome)
+    with Operation.begin(here.source, None, (), Invocation("gc", "kim@worker", now)) as operation:
+        apply_plan(plan, operation, RowReading(dialects), outcome=outcome)
     assert (outcome.rows, operation.journal, here.refs()) == (
         {"deleted": 1},
         None,

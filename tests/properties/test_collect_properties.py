@@ -18,7 +18,7 @@ from tests.schemas.airflow_database import SHAPES, AirflowDatabase, Shape
 from tests.services.deployment import DAY, Deployment, doomed
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.gc.apply import Outcome, apply_plan
+from xcomctl.gc.apply import Outcome, RowReading, apply_plan
 from xcomctl.gc.plan import Plan
 from xcomctl.policy import Policy
 from xcomctl.state.journal import OperationRecord, find
@@ -115,7 +115,7 @@ class World(RuleBasedStateMachine):
         plan = self.plan(policy, orphans=orphans, ignore_archives=ignore_archives)
         outcome = Outcome()
         with self.here.operation() as operation:
-            apply_plan(plan, operation, DialectRegistry(), ignore_archives=ignore_archives, outcome=outcome)
+            apply_plan(plan, operation, RowReading(DialectRegistry(), ignore_archives), outcome=outcome)
         assert outcome.failed == 0
         self.last = find(self.here.store, operation.roots, operation.id)
         if orphans and policy.dag is None:

@@ -22,7 +22,7 @@ from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import Selection, Source
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.gc.apply import Outcome, apply_plan
+from xcomctl.gc.apply import Outcome, RowReading, apply_plan
 from xcomctl.gc.collect import Scope, plan_collection
 from xcomctl.gc.plan import Plan
 from xcomctl.inventory.judging import Sides
@@ -32,6 +32,7 @@ from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store
 from xcomctl.s3.store import S3Settings, S3Store
 from xcomctl.s3.stored_listing import StoredListing
+from xcomctl.state.journal import Invocation
 from xcomctl.state.operation import Operation
 from xcomctl.state.trash.contents import contents
 
@@ -216,6 +217,7 @@ class Deployment:
         source: Source | None = None,
         roots: Sequence[Root] = (),
         command: str = "gc",
+        plan_id: str | None = None,
         **options: Any,
     ) -> Iterator[Operation]:
         """An operation in this process."""
@@ -223,9 +225,7 @@ class Deployment:
             source or self.source,
             store or self.store,
             roots or (Root.parse(self.root),),
-            command=command,
-            actor="kim@worker",
-            now=datetime.now(timezone.utc),
+            Invocation(command, "kim@worker", datetime.now(timezone.utc), plan_id),
             **options,
         ) as operation:
             yield operation
@@ -247,10 +247,8 @@ class Deployment:
             apply_plan(
                 plan,
                 operation,
-                DialectRegistry(),
-                ignore_archives=ignore_archives,
+                RowReading(DialectRegistry(), ignore_archives, report=report),
                 outcome=outcome,
-                report=report,
             )
         return outcome
 

@@ -28,6 +28,7 @@ def begin_operation(
     Without roots there is no journal. Raises LockedError where another one holds a lock for longer than `lock_wait`
     lasts (None: at once), StoreError, SourceError.
     """
+    from xcomctl.state.journal import Invocation
     from xcomctl.state.lock import NO_WAIT
     from xcomctl.state.operation import Operation
     from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
@@ -36,10 +37,7 @@ def begin_operation(
         session.source,
         session.store if roots else None,
         roots,
-        command=command,
-        plan_id=plan_id,
-        actor=session.configuration.actor(),
-        now=datetime.now(timezone.utc),
+        Invocation(command, session.configuration.actor(), datetime.now(timezone.utc), plan_id),
         trash_keep=DEFAULT_TRASH_KEEP if trash_keep is None else trash_keep,
         lock_wait=NO_WAIT if lock_wait is None else lock_wait,
     )

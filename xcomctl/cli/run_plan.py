@@ -166,7 +166,7 @@ def _execute(
     interruption: Interruption,
     on_outcome: Callable[[Outcome], None],
 ) -> None:
-    from xcomctl.gc.apply import Outcome, apply_plan
+    from xcomctl.gc.apply import Outcome, RowReading, apply_plan
 
     if plan.scope.get("backup_to"):
         _back_up(plan, session, plan.scope["backup_to"], log)
@@ -183,13 +183,15 @@ def _execute(
             apply_plan(
                 plan,
                 operation,
-                session.dialects,
-                ignore_archives=plan.scope["ignore_archives"],
+                RowReading(
+                    session.dialects,
+                    plan.scope["ignore_archives"],
+                    resources,
+                    interruption.between_batches(report),
+                ),
+                outcome=outcome,
                 active_runs=plan.scope.get("active_runs", False),
                 max_rate=options.max_rate,
-                resources=resources,
-                outcome=outcome,
-                report=interruption.between_batches(report),
             )
     except BaseException:
         # What was deleted before it broke must not go unsaid.

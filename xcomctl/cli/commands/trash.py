@@ -178,7 +178,7 @@ def trash_purge(
             log.note("nothing was purged")
             return
 
-        from xcomctl.gc.apply import Outcome, purge_unreferenced
+        from xcomctl.gc.apply import Outcome, RowReading, purge_unreferenced
         from xcomctl.gc.rate_limit import RateLimit
 
         outcome = Outcome()
@@ -190,12 +190,11 @@ def trash_purge(
                 purge_unreferenced(
                     _contents(session.store, roots, is_old),
                     work,
-                    session.dialects,
-                    ignore_archives=False,
+                    RowReading(
+                        session.dialects, resources=limits, report=interruption.between_batches(progress)
+                    ),
                     outcome=outcome,
-                    pace=RateLimit(),
-                    resources=limits,
-                    report=interruption.between_batches(progress),
+                    rate=RateLimit(),
                 )
             finally:
                 work.summary.update(outcome.summary())

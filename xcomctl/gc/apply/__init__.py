@@ -3,6 +3,6 @@
 from xcomctl.gc.apply.execution import apply_plan
 from xcomctl.gc.apply.outcome import Outcome
 from xcomctl.gc.apply.purging import purge_unreferenced
-from xcomctl.gc.apply.references import still_referenced
+from xcomctl.gc.apply.references import RowReading, still_referenced
 
-__all__ = ["Outcome", "apply_plan", "purge_unreferenced", "still_referenced"]
+__all__ = ["Outcome", "RowReading", "apply_plan", "purge_unreferenced", "still_referenced"]

@@ -14,17 +14,14 @@ from datetime import timezone
 from itertools import islice
 from typing import Any
 
-from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import XcomctlError
 from xcomctl.gc.apply.outcome import Outcome
 from xcomctl.gc.apply.purging import purge_unreferenced
-from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, still_referenced
+from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, RowReading, still_referenced
 from xcomctl.gc.apply.verification import Verification
 from xcomctl.gc.plan import Plan, row_target
 from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
-from xcomctl.inventory.resources import Resources
 from xcomctl.models import ObjectAddress
-from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo
 from xcomctl.state.operation import Operation
 from xcomctl.state.trash.entries import TrashEntry
@@ -44,31 +41,25 @@ _THROTTLED = re.compile(
 def apply_plan(
     plan: Plan,
     operation: Operation,
-    dialects: Dialects,
+    reading: RowReading,
     *,
-    ignore_archives: bool,
     outcome: Outcome,
     active_runs: bool = False,
     max_rate: float | None = None,
-    resources: Resources | None = None,
-    report: Progress = no_progress,
 ) -> None:
     """Execute `plan`, counting in `outcome`. Applying it again after a crash ends in the same state.
 
-    With `active_runs` rows go also if their run is not over. `max_rate` is in objects per second;
-    `resources` bound each of the two inventories by which the rows are asked again.
+    With `active_runs` rows go also if their run is not over. `max_rate` is in objects per second.
 
     Raises SourceError or StoreError when a side fails, RefusedError when the lock was lost: what was not yet asked
-    again is not deleted. What `report` raises stops it, too, between two batches that are both counted.
+    again is not deleted. What `reading.report` raises stops it, too, between two batches that are both counted.
     """
-    execution = _Execution(
-        plan, operation, dialects, ignore_archives, outcome, RateLimit(max_rate), resources, report
-    )
+    execution = _Execution(plan, operation, reading, outcome, RateLimit(max_rate))
     try:
         execution.restore()
         execution.delete_rows(active_runs)
         if operation.trash is not None:
-            with Verification(dialects, operation.roots, operation.id, resources) as verification:
+            with Verification(reading, operation.roots, operation.id) as verification:
                 try:
                     execution.discard(verification)
                 except (KeyboardInterrupt, XcomctlError):
@@ -87,21 +78,16 @@ class _Execution:
         self,
         plan: Plan,
         operation: Operation,
-        dialects: Dialects,
-        ignore_archives: bool,
+        reading: RowReading,
         outcome: Outcome,
-        pace: RateLimit,
-        resources: Resources | None,
-        report: Progress,
+        rate: RateLimit,
     ) -> None:
         self._plan = plan
         self._operation = operation
-        self._dialects = dialects
-        self._ignore_archives = ignore_archives
+        self._reading = reading
         self._outcome = outcome
-        self._pace = pace
-        self._resources = resources
-        self._report = report
+        self._rate = rate
+        self._report = reading.report
 
     def restore(self) -> None:
         for actions in self._plan.batches("restore_object", MOST_AT_ONCE):
@@ -127,23 +113,23 @@ class _Execution:
                 waiting = throttled + waiting
 
     def _discard_while_it_holds(
-        self, waiting: list[DeleteCandidate], verification: Verification, context: bool
+        self, waiting: list[DeleteCandidate], verification: Verification, retries: bool
     ) -> list[DeleteCandidate]:
         """Take from `waiting` what goes before the rows must be read again; those that the store was too busy for."""
         throttled: list[DeleteCandidate] = []
-        checked_at = self._pace.now()
-        while waiting and self._pace.now() - checked_at < CHECK_HOLDS:
-            size = self._pace.batch_size
+        checked_at = self._rate.now()
+        while waiting and self._rate.now() - checked_at < CHECK_HOLDS:
+            size = self._rate.batch_size
             chosen, waiting[:size] = waiting[:size], []
-            self._pace.take(len(chosen))
+            self._rate.take(len(chosen))
             outcomes = self._operation.discard(chosen)
-            busy = {one.info.address for one in outcomes if context and _was_throttled(one)}
+            busy = {one.info.address for one in outcomes if retries and _was_throttled(one)}
             done = [one for one in outcomes if one.info.address not in busy]
             throttled += [one for one in chosen if one.info.address in busy]
             if busy:
-                self._pace.throttled()
+                self._rate.throttled()
             else:
-                self._pace.went_well()
+                self._rate.went_well()
             verification.add(outcomes)
             self._outcome.add_discards(done)
             self._report("objects deleted", len(done))
@@ -153,11 +139,8 @@ class _Execution:
         referenced = still_referenced(
             [doomed.info for doomed in waiting],
             self._operation.source,
-            self._dialects,
-            roots=self._operation.roots,
-            ignore_archives=self._ignore_archives,
-            resources=self._resources,
-            report=self._report,
+            self._operation.roots,
+            self._reading,
         )
         self._outcome.objects["referenced"] += len(referenced)
         return [doomed for doomed in waiting if doomed.info.address not in referenced]
@@ -166,7 +149,7 @@ class _Execution:
         # How many rows are left is noted, too: fewer of them must not look like a loss to the next operation.
         if verification.is_empty and not self._outcome.rows["deleted"]:
             return
-        seen = verification.read_rows(self._operation.source, ignore_archives=self._ignore_archives)
+        seen = verification.read_rows(self._operation.source)
         self._operation.saw(seen)
         for entries in verification.referenced():
             self._outcome.take_back(self._operation.restore(entries))
@@ -179,12 +162,9 @@ class _Execution:
         purge_unreferenced(
             (TrashEntry.of_action(action) for actions in batches for action in actions),
             self._operation,
-            self._dialects,
-            ignore_archives=self._ignore_archives,
+            self._reading,
             outcome=self._outcome,
-            pace=self._pace,
-            resources=self._resources,
-            report=self._report,
+            rate=self._rate,
         )
 
 

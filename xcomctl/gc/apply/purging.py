@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from xcomctl.dialects.interface import Dialects
 from xcomctl.gc.apply.outcome import Outcome
-from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, still_referenced
+from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, RowReading, still_referenced
 from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
-from xcomctl.inventory.resources import Resources
-from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo
 from xcomctl.state.operation import Operation
 from xcomctl.state.trash.entries import TrashEntry
@@ -19,13 +16,10 @@ from xcomctl.state.trash.entries import TrashEntry
 def purge_unreferenced(
     entries: Iterable[TrashEntry],
     operation: Operation,
-    dialects: Dialects,
+    reading: RowReading,
     *,
-    ignore_archives: bool,
     outcome: Outcome,
-    pace: RateLimit,
-    resources: Resources | None = None,
-    report: Progress = no_progress,
+    rate: RateLimit,
 ) -> None:
     """Purge `entries`, which are taken as they are needed, counting in `outcome`.
 
@@ -37,22 +31,19 @@ def purge_unreferenced(
             referenced = still_referenced(
                 [ObjectInfo(one.original, one.size, one.etag, one.discarded_at) for one in waiting],
                 operation.source,
-                dialects,
-                roots=operation.roots,
-                ignore_archives=ignore_archives,
-                resources=resources,
-                report=report,
+                operation.roots,
+                reading,
             )
-            checked_at = pace.now()
+            checked_at = rate.now()
             for part in _parts([one for one in waiting if one.original in referenced], MOST_AT_ONCE):
                 outcome.add_recoveries(operation.restore(part))
             waiting = [one for one in waiting if one.original not in referenced]
-            while waiting and pace.now() - checked_at < CHECK_HOLDS:
-                size = pace.batch_size
+            while waiting and rate.now() - checked_at < CHECK_HOLDS:
+                size = rate.batch_size
                 chosen, waiting[:size] = waiting[:size], []
-                pace.take(len(chosen))
+                rate.take(len(chosen))
                 outcome.add_recoveries(operation.purge(chosen))
-                report("objects purged", len(chosen))
+                reading.report("objects purged", len(chosen))
 
 
 def _parts(entries: Iterable[TrashEntry], size: int) -> Iterator[list[TrashEntry]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -25,26 +26,33 @@ CHECK_HOLDS = 120.0
 """... for so many seconds: then the rows are read again."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowReading:
+    """How all rows are read again before something is deleted. `resources` bound each inventory that this takes."""
+
+    dialects: Dialects
+    ignore_archives: bool = False
+    resources: Resources = field(default_factory=Resources)
+    report: Progress = no_progress
+
+
 def still_referenced(
-    objects: Sequence[ObjectInfo],
-    source: Source,
-    dialects: Dialects,
-    *,
-    roots: Sequence[Root],
-    ignore_archives: bool,
-    resources: Resources | None = None,
-    report: Progress = no_progress,
+    objects: Sequence[ObjectInfo], source: Source, roots: Sequence[Root], reading: RowReading
 ) -> set[ObjectAddress]:
     """Which of the objects some row keeps now: by any reading, or by mentioning what is unique of the key.
 
     An object outside of the roots cannot be asked for, and counts as kept. Raises SourceError.
     """
     with Inventory(
-        dialects, roots, resources=resources, search_substring_keys=True, report=report
+        reading.dialects,
+        roots,
+        resources=reading.resources,
+        search_substring_keys=True,
+        report=reading.report,
     ) as inventory:
         outside = {one.address for one in objects if not inventory.contains(one.address)}
         inventory.add_described(objects)
-        link_rows(inventory, source, ignore_archives=ignore_archives)
+        link_rows(inventory, source, ignore_archives=reading.ignore_archives)
         found = inventory.run("SELECT DISTINCT bucket, key FROM objects JOIN links USING (object_id)")
     return outside | {ObjectAddress(bucket, key) for bucket, key in found}
 

@@ -12,10 +12,8 @@ from dataclasses import replace
 from types import TracebackType
 
 from xcomctl.airflow.interface import Source
-from xcomctl.dialects.interface import Dialects
-from xcomctl.gc.apply.references import link_rows
+from xcomctl.gc.apply.references import RowReading, link_rows
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.resources import Resources
 from xcomctl.models import Root
 from xcomctl.state.operation import RowsSeen
 from xcomctl.state.trash.entries import TrashEntry
@@ -32,14 +30,13 @@ class Verification:
 
     def __init__(
         self,
-        dialects: Dialects,
+        reading: RowReading,
         roots: Sequence[Root],
         operation_id: str,
-        resources: Resources | None = None,
     ) -> None:
-        limits = resources or Resources()
-        limits = replace(limits, memory=min(limits.memory, _MOST_MEMORY))
-        self._inventory = Inventory(dialects, roots, resources=limits, search_substring_keys=True)
+        limits = replace(reading.resources, memory=min(reading.resources.memory, _MOST_MEMORY))
+        self._ignore_archives = reading.ignore_archives
+        self._inventory = Inventory(reading.dialects, roots, resources=limits, search_substring_keys=True)
         self._operation_id = operation_id
         self._inventory.run(
             "CREATE TABLE trashed (bucket VARCHAR, key VARCHAR, entry VARCHAR, referenced BOOLEAN)"
@@ -69,9 +66,9 @@ class Verification:
             ],
         )
 
-    def read_rows(self, source: Source, *, ignore_archives: bool) -> RowsSeen:
+    def read_rows(self, source: Source) -> RowsSeen:
         """Read every row once more, and tell how much there is. Raises SourceError."""
-        seen = link_rows(self._inventory, source, ignore_archives=ignore_archives)
+        seen = link_rows(self._inventory, source, ignore_archives=self._ignore_archives)
         self._inventory.run(
             "UPDATE trashed SET referenced = true WHERE (bucket, key) IN"
             " (SELECT (bucket, key) FROM objects JOIN links USING (object_id))"

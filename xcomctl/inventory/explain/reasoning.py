@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -32,6 +31,13 @@ from xcomctl.units import exact_duration
 
 MOST_TOLD = 20
 """References of a row, and rows that keep an object, that are told one by one; the others are only counted."""
+
+_JUDGED = (
+    *("source_table", "row_key", "dag_run_id", "dag_id", "run_id", "task_id", "map_index", "key"),
+    *("written_at", "run_state", "run_at", "run_ended_at", "superseded", "size", "archived"),
+    *("names_it", "rule_no", "expires", "reason", "kept_by"),
+)
+"""What is asked for of a row and the verdict on it."""
 
 
 def explain(subject: Row | ObjectAddress, sides: Sides, question: Question) -> Explanation:
@@ -206,58 +212,36 @@ class _Reasoning:
         query, given = verdicts_sql(self._policy, self._scan.database_at)
         found = self._inventory.run(
             f"""
-            SELECT w.source_table, w.row_key, w.dag_run_id, w.dag_id, w.run_id, w.task_id, w.map_index, w.key,
-                   w.written_at, w.run_state, w.run_at, w.run_ended_at, w.superseded, w.size, w.archived,
-                   x.names_it, v.rule_no, v.expires, v.reason, v.kept_by
-            FROM ({query}) v JOIN wanted x USING (row_id) JOIN rows w USING (row_id)
-            ORDER BY w.row_id
+            SELECT {{{", ".join(f"'{name}': {name}" for name in _JUDGED)}}}
+            FROM ({query}) JOIN wanted USING (row_id) JOIN rows USING (row_id)
+            ORDER BY row_id
             """,  # noqa: S608 - the policy's own query
             given,
         )
-        return tuple(self._row_facts(*record) for record in found)
+        return tuple(self._row_facts(record) for (record,) in found)
 
-    def _row_facts(
-        self,
-        table: str,
-        row_key: str | None,
-        dag_run_id: int | None,
-        dag_id: str | None,
-        run_id: str | None,
-        task_id: str | None,
-        map_index: int | None,
-        key: str | None,
-        written_at: datetime | None,
-        run_state: str | None,
-        run_at: datetime | None,
-        run_ended_at: datetime | None,
-        superseded: bool | None,
-        size: int,
-        archived: bool,
-        names_it: bool,
-        rule_no: int,
-        expires: bool,
-        reason: str | None,
-        kept_by: Iterable[dict[str, Any]],
-    ) -> RowFacts:
+    def _row_facts(self, record: dict[str, Any]) -> RowFacts:
+        """A row with its verdict, of a record with the members `_JUDGED`."""
         row = Row(
-            table=table,
-            row_key=row_key or "",
-            dag_run_id=dag_run_id,
-            dag_id=dag_id,
-            run_id=run_id,
-            task_id=task_id,
-            map_index=map_index,
-            key=key or "",
-            written_at=_utc(written_at),
+            table=record["source_table"],
+            row_key=record["row_key"] or "",
+            dag_run_id=record["dag_run_id"],
+            dag_id=record["dag_id"],
+            run_id=record["run_id"],
+            task_id=record["task_id"],
+            map_index=record["map_index"],
+            key=record["key"] or "",
+            written_at=_utc(record["written_at"]),
             raw=None,
-            run_state=run_state,
-            run_at=_utc(run_at),
-            run_ended_at=_utc(run_ended_at),
-            superseded=bool(superseded),
+            run_state=record["run_state"],
+            run_at=_utc(record["run_at"]),
+            run_ended_at=_utc(record["run_ended_at"]),
+            superseded=bool(record["superseded"]),
         )
-        keeps = tuple(Keep(keep["kind"], keep["reason"], _utc(keep["ends_at"])) for keep in kept_by)
-        rule = self._policy.ordered_rules[rule_no].place
-        return RowFacts(row, size, archived, Verdict(expires, reason, keeps, rule), names_it)
+        keeps = tuple(Keep(keep["kind"], keep["reason"], _utc(keep["ends_at"])) for keep in record["kept_by"])
+        rule = self._policy.ordered_rules[record["rule_no"]].place
+        verdict = Verdict(record["expires"], record["reason"], keeps, rule)
+        return RowFacts(row, record["size"], record["archived"], verdict, record["names_it"])
 
 
 def _utc(at: datetime | None) -> datetime | None:

@@ -15,6 +15,7 @@ back: whoever may read the bucket may read them.
 
 from xcomctl.state.journal.reading import Damage, find, operations, steps, unfinished
 from xcomctl.state.journal.records import (
+    Invocation,
     JournalEntry,
     JournalStep,
     OperationRecord,
@@ -27,6 +28,7 @@ from xcomctl.state.journal.writing import Journal
 
 __all__ = [
     "Damage",
+    "Invocation",
     "Journal",
     "JournalEntry",
     "JournalStep",

@@ -29,6 +29,17 @@ OPERATION_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
+class Invocation:
+    """Who began an operation, when, and with which command."""
+
+    command: str
+    actor: str
+    """User and machine: `kim@worker-7`."""
+    started_at: datetime
+    plan_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationRecord:
     """An operation as its journal tells of it."""
 

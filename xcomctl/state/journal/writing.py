@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from xcomctl import __version__
@@ -19,6 +18,7 @@ from xcomctl.state.journal.records import (
     BEGAN_SCHEMA,
     ENDED,
     ENDED_SCHEMA,
+    Invocation,
     JournalEntry,
     OperationRecord,
     State,
@@ -45,23 +45,20 @@ class Journal:
         home: Root,
         *,
         operation_id: str,
-        command: str,
-        actor: str,
+        invocation: Invocation,
         roots: Sequence[Root],
         database: str,
-        plan_id: str | None,
-        now: datetime,
     ) -> Journal:
         """Begin the journal of a new operation. Raises StoreError, also where there is one of this id."""
         journal = cls(store, home, operation_id)
         members = {
             "id": operation_id,
-            "command": command,
-            "actor": actor,
-            "started_at": now,
+            "command": invocation.command,
+            "actor": invocation.actor,
+            "started_at": invocation.started_at,
             "roots": [root.uri for root in roots],
             "database": database,
-            "plan_id": plan_id,
+            "plan_id": invocation.plan_id,
             "tool_version": __version__,
         }
         journal._write(BEGAN, encode(BEGAN_SCHEMA, members))

@@ -17,7 +17,7 @@ from xcomctl.errors import XcomctlError
 from xcomctl.models import Root, outermost
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store
-from xcomctl.state.journal import Journal, JournalEntry, StepKind, home_of, new_operation_id
+from xcomctl.state.journal import Invocation, Journal, JournalEntry, StepKind, home_of, new_operation_id
 from xcomctl.state.lock import NO_WAIT, Lock, LockWait
 from xcomctl.state.operation.recovery import recover_unfinished
 from xcomctl.state.owner import Owner, read_owner, write_owner
@@ -73,11 +73,8 @@ class Operation:
         source: Source,
         store: Store | None,
         roots: Sequence[Root],
+        invocation: Invocation,
         *,
-        command: str,
-        actor: str,
-        now: datetime,
-        plan_id: str | None = None,
         trash_keep: timedelta = DEFAULT_TRASH_KEEP,
         lock_wait: LockWait = NO_WAIT,
         report: Progress = no_progress,
@@ -86,7 +83,7 @@ class Operation:
 
         Raises LockedError where somebody else holds a lock for longer than `lock_wait` lasts, StoreError, SourceError.
         """
-        operation_id = new_operation_id(now)
+        operation_id = new_operation_id(invocation.started_at)
         kept = outermost(roots)
         if store is None or not kept:
             yield cls(operation_id, source, None, (), (), None, None)
@@ -98,7 +95,7 @@ class Operation:
                     Lock.acquire(
                         store,
                         root,
-                        holder=actor,
+                        holder=invocation.actor,
                         operation_id=operation_id,
                         source=source,
                         lock_wait=lock_wait,
@@ -111,12 +108,9 @@ class Operation:
                 store,
                 home_of(kept),
                 operation_id=operation_id,
-                command=command,
-                actor=actor,
+                invocation=invocation,
                 roots=kept,
                 database=source.identity(),
-                plan_id=plan_id,
-                now=now,
             )
             trash = Trash(store, operation_id, capabilities, trash_keep)
             operation = cls(operation_id, source, store, kept, locks, journal, trash)
