@@ -7,7 +7,16 @@ Airflow 3.4 it is named by the attempt that wrote it and by its XCom key, so tha
 from __future__ import annotations
 
 from xcomctl.dialects.interface import KeyPattern
-from xcomctl.dialects.patterns import COMPRESSION, FOLDERS, QUOTED, S3, SEGMENT, UUID, ReferencePattern
+from xcomctl.dialects.patterns import (
+    COMPRESSION,
+    FOLDERS,
+    QUOTED,
+    S3,
+    SEGMENT,
+    UUID,
+    Family,
+    ReferencePattern,
+)
 
 NAME = "common-io"
 ATTEMPT = "common-io-attempt"
@@ -21,7 +30,7 @@ _ATTEMPT_LAYOUT = rf"{_COORDINATES}/(?P<unique>{_ATTEMPT}/(?P<key>{QUOTED}){_NAM
 # In a reference `key` is the key of the object.
 _ATTEMPT_REFERENCE = rf"{_COORDINATES}/(?P<unique>{_ATTEMPT}/{QUOTED}{_NAME_AFTER_KEY})"
 
-REFERENCES = (
+_ATTEMPT_REFERENCES = (
     ReferencePattern(
         ATTEMPT,
         rf"^{S3}(?P<bucket>[^/@]+)/(?P<key>(?P<prefix>{FOLDERS}){_ATTEMPT_REFERENCE})$",
@@ -29,6 +38,8 @@ REFERENCES = (
         codec="json",
         shows_root="prefix",
     ),
+)
+_REFERENCES = (
     ReferencePattern(
         NAME,
         rf"^{S3}(?P<bucket>[^/@]+)/(?P<key>(?P<prefix>{FOLDERS}){_LAYOUT})$",
@@ -38,7 +49,13 @@ REFERENCES = (
     ),
 )
 
+FAMILY = Family(
+    (NAME,), references=_REFERENCES, keys=(KeyPattern(NAME, rf"(?:^|/){_LAYOUT}$", codec="json"),)
+)
 # Airflow quotes only the XCom key. Its other ids have no `%` in them (the default `allowed_run_id_pattern`), so
 # that to unquote all groups is the same.
-ATTEMPT_KEYS = (KeyPattern(ATTEMPT, rf"(?:^|/){_ATTEMPT_LAYOUT}$", quoted=True, codec="json"),)
-KEYS = (KeyPattern(NAME, rf"(?:^|/){_LAYOUT}$", codec="json"),)
+ATTEMPTS = Family(
+    (ATTEMPT,),
+    references=_ATTEMPT_REFERENCES,
+    keys=(KeyPattern(ATTEMPT, rf"(?:^|/){_ATTEMPT_LAYOUT}$", quoted=True, codec="json"),),
+)

@@ -6,11 +6,11 @@ A member that only such a backend would write makes a reference; a member that a
 
 from __future__ import annotations
 
-from xcomctl.dialects.patterns import DocumentPattern
+from xcomctl.dialects.patterns import DocumentPattern, Family
 
 NAME = "dict-forms"
 
-DOCUMENTS = (
+_DOCUMENTS = (
     DocumentPattern(NAME, {"__s3_ref__": None}, "__s3_ref__", "configured"),
     DocumentPattern(NAME, {"__s3_ref": None}, "__s3_ref", "configured"),
     DocumentPattern(NAME, {"__s3_key__": None}, "__s3_key__", "configured"),
@@ -32,3 +32,5 @@ DOCUMENTS = (
     DocumentPattern(NAME, {"s3_key": None}, "s3_key", "ambiguous", bucket="bucket"),
     DocumentPattern(NAME, {"s3_key": None}, "s3_key", "ambiguous"),
 )
+
+FAMILY = Family((NAME,), documents=_DOCUMENTS)

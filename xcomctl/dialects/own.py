@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from xcomctl.dialects.interface import KeyPattern
-from xcomctl.dialects.patterns import FOLDERS, QUOTED, UUID, DocumentPattern
+from xcomctl.dialects.patterns import FOLDERS, QUOTED, UUID, DocumentPattern, Family
 
 NAME = "xcomctl"
 
@@ -19,7 +19,7 @@ _LAYOUT = (
 
 _ROOT = rf"^(?P<prefix>{FOLDERS})" + _LAYOUT
 
-DOCUMENTS = (
+_DOCUMENTS = (
     DocumentPattern(
         NAME,
         {"__xcomctl__": 1},
@@ -57,4 +57,4 @@ WHOLE_VALUES = (
 
 Names with a dash, or with longer words, are left out: they may hold a uuid."""
 
-KEYS = (KeyPattern(NAME, r"(?:^|/)" + _LAYOUT, quoted=True),)
+FAMILY = Family((NAME,), documents=_DOCUMENTS, keys=(KeyPattern(NAME, r"(?:^|/)" + _LAYOUT, quoted=True),))

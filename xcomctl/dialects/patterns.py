@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from xcomctl.dialects.interface import Confidence
+from xcomctl.dialects.interface import Confidence, KeyPattern
 from xcomctl.models import ObjectAddress, Root
 
 UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -88,6 +88,16 @@ class DocumentPattern:
     sha256_member: str | None = None
     root_pattern: str | None = field(default=None)
     """Pattern of the key whose group `prefix` is the root's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The dialects of one file: their names, and all patterns by which they read references and claim keys."""
+
+    names: tuple[str, ...]
+    references: tuple[ReferencePattern, ...] = ()
+    documents: tuple[DocumentPattern, ...] = ()
+    keys: tuple[KeyPattern, ...] = ()
 
 
 def codec_of_key(key: str) -> str | None:

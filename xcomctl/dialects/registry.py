@@ -25,36 +25,25 @@ from xcomctl.dialects.texts import (
 from xcomctl.errors import UsageError
 from xcomctl.models import ObjectAddress, Root
 
-_REFERENCES = (
-    *common_io.REFERENCES,
-    *xcom_s3.REFERENCES,
-    *astronomer.REFERENCES,
-    *s3_url.REFERENCES,
-)
-_DOCUMENTS = (*own.DOCUMENTS, *dict_forms.DOCUMENTS)
-_KEYS = (
+FAMILIES = (
     # First, because what it asks for is the narrowest: nothing but a compression may follow the uuid. The layout of
     # our own backend would take such a key for one of its own where the ids are numbers.
-    *common_io.KEYS,
-    *own.KEYS,
-    *common_io.ATTEMPT_KEYS,
-    *xcom_s3.KEYS,
-    *astronomer.KEYS,
-    *s3_url.KEYS,
+    common_io.FAMILY,
+    own.FAMILY,
+    common_io.ATTEMPTS,
+    xcom_s3.FAMILY,
+    astronomer.FAMILY,
+    dict_forms.FAMILY,
+    s3_url.FAMILY,
 )
-BUILT_IN = (
-    common_io.NAME,
-    own.NAME,
-    common_io.ATTEMPT,
-    xcom_s3.BUCKET,
-    xcom_s3.RUN,
-    xcom_s3.FLAT,
-    astronomer.NAME,
-    dict_forms.NAME,
-    s3_url.URL,
-    s3_url.BARE,
-)
-"""Names of the built-in dialects, in the order of their claims."""
+"""The built-in dialects, in the order in which they are asked: the first that reads a text, or claims a key, has it."""
+
+BUILT_IN = tuple(name for family in FAMILIES for name in family.names)
+"""Names of the built-in dialects."""
+
+_REFERENCES = tuple(pattern for family in FAMILIES for pattern in family.references)
+_DOCUMENTS = tuple(pattern for family in FAMILIES for pattern in family.documents)
+_KEYS = tuple(pattern for family in FAMILIES for pattern in family.keys)
 
 _MAP_INDEX = re.compile(r"-?[0-9]{1,9}")
 # Python's `$` also matches before a last newline, RE2's does not.
@@ -139,7 +128,11 @@ class DialectRegistry:
             return Shortcuts((), (), None, frozenset(BUILT_IN))
         return Shortcuts(
             # Of all patterns the first ones: what they match is not looked at by any other.
-            tuple((pattern.dialect, pattern.pattern) for pattern in common_io.REFERENCES),
+            tuple(
+                (pattern.dialect, pattern.pattern)
+                for family in (common_io.FAMILY, common_io.ATTEMPTS)
+                for pattern in family.references
+            ),
             tuple((own.NAME, pattern) for pattern in own.WHOLE_VALUES),
             tuple(trace.decode() for trace in TRACES),
             frozenset(BUILT_IN),

@@ -7,7 +7,7 @@ has the form of the tutorials, `xcom.../<uuid>.<suffix>`, and lies under a root 
 from __future__ import annotations
 
 from xcomctl.dialects.interface import KeyPattern
-from xcomctl.dialects.patterns import COMPRESSION, FOLDERS, S3, UUID_OR_HEX, ReferencePattern
+from xcomctl.dialects.patterns import COMPRESSION, FOLDERS, S3, UUID_OR_HEX, Family, ReferencePattern
 
 URL = "s3-url"
 BARE = "bare-keys"
@@ -17,7 +17,7 @@ _XCOM_OBJECT = (
     rf"\.(?:json|csv|txt|parquet|pkl|pickle)(?:{COMPRESSION})?"
 )
 
-REFERENCES = (
+_REFERENCES = (
     ReferencePattern(
         URL, rf"^{S3}(?P<bucket>[^/@]+)/(?P<key>{FOLDERS}{_XCOM_OBJECT})$", "exact", only_in="root"
     ),
@@ -27,4 +27,4 @@ REFERENCES = (
     ReferencePattern(BARE, r"^(?P<key>(?:xcoms?|airflow/xcom|xcom_data)/\S+)$", "ambiguous"),
 )
 
-KEYS = (KeyPattern(URL, rf"(?:^|/){_XCOM_OBJECT}$"),)
+FAMILY = Family((URL, BARE), references=_REFERENCES, keys=(KeyPattern(URL, rf"(?:^|/){_XCOM_OBJECT}$"),))

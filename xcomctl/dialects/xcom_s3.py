@@ -8,7 +8,7 @@ bucket name may have, else the reference is ambiguous; its addresses are those o
 from __future__ import annotations
 
 from xcomctl.dialects.interface import KeyPattern
-from xcomctl.dialects.patterns import COMPRESSION, SEGMENT, UUID_OR_HEX, ReferencePattern
+from xcomctl.dialects.patterns import COMPRESSION, SEGMENT, UUID_OR_HEX, Family, ReferencePattern
 
 FLAT = "xcom-s3"
 BUCKET = "xcom-s3-bucket"
@@ -22,7 +22,7 @@ _ANY_BUCKET = r"[A-Za-z0-9._-]{3,255}"
 _NOT_A_BUCKET = r"[^/]*[^/a-z0-9.-][^/]*"
 _RUN_OBJECT = rf"(?P<task_id>{SEGMENT})/data_(?P<unique>{UUID_OR_HEX})\.(?:json|csv|html)"
 
-REFERENCES = (
+_REFERENCES = (
     ReferencePattern(
         BUCKET,
         rf"^{_SCHEME}(?P<bucket>{_ANY_BUCKET})/(?P<key>[\s\S]+)$",
@@ -49,7 +49,7 @@ REFERENCES = (
     ReferencePattern(FLAT, rf"^{_SCHEME}(?P<key>[\s\S]+)$", "ambiguous"),
 )
 
-KEYS = (
+_KEYS = (
     KeyPattern(
         BUCKET,
         rf"(?:^|/)airflow/xcom/(?P<dag_id>{SEGMENT})/(?P<run_id>{SEGMENT})/(?P<task_id>{SEGMENT})"
@@ -62,3 +62,5 @@ KEYS = (
     KeyPattern(FLAT, rf"(?:^|/)data_(?P<unique>{UUID_OR_HEX})$", codec="csv"),
     KeyPattern(FLAT, rf"(?:^|/)data_(?P<unique>{UUID_OR_HEX}){_SUFFIX}$"),
 )
+
+FAMILY = Family((BUCKET, RUN, FLAT), references=_REFERENCES, keys=_KEYS)
