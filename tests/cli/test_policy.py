@@ -112,3 +112,27 @@ def test_a_bad_policy_is_a_usage_error(xcomctl: Command, here: Deployment, text:
     done = xcomctl("policy", "check", write(xcomctl, text), *here.options)
     assert (done.code, done.stdout, done.stderr.splitlines()[0]) == (2, "", f"error: {cause}")
     assert done.stderr.splitlines()[1].startswith("hint: ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gc", "--dry-run"),
+        ("plan",),
+        ("explain", "etl/r1/load"),
+        ("inventory", "--out", "inv.duckdb"),
+        ("sql", "select 1"),
+        ("du",),
+        ("report", "--out", "report.html"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_policy_that_matches_nothing_is_refused_by_all(
+    xcomctl: Command, here: Deployment, words: tuple[str, ...]
+) -> None:
+    """Nobody is shown figures of a policy that does not speak of what is there, and nothing is written."""
+    (xcomctl.folder / "policy.toml").write_text('[[rules]]\ndag = "no_such_dag"\nolder_than = "1d"\n')
+    done = xcomctl(*words, *here.options, "--policy", "policy.toml")
+    assert (done.code, done.stdout) == (2, "")
+    assert "error: policy.toml:1: dag = 'no_such_dag' matches no known DAG" in done.stderr
+    assert sorted(path.name for path in xcomctl.folder.iterdir()) == ["policy.toml"]
