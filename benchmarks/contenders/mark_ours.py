@@ -16,8 +16,7 @@ from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify, count, totals
 from xcomctl.inventory.dangling import confirm_dangling
-from xcomctl.inventory.resources import Resources
-from xcomctl.inventory.workspace import sql_text
+from xcomctl.inventory.workspace import Resources, sql_text
 from xcomctl.models import Root
 from xcomctl.policy import Policy
 

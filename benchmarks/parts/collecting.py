@@ -16,7 +16,7 @@ from benchmarks.comparison import OURS, Answer, Case, Contender, Wanted
 from benchmarks.database import filled
 from benchmarks.parts.listing import LATENCY
 from benchmarks.setting import Setting
-from xcomctl.inventory.resources import DEFAULT_MEMORY
+from xcomctl.inventory.workspace import DEFAULT_MEMORY
 
 _OBJECTS = 600_000
 _DAGS = 100

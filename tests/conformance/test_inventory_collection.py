@@ -21,9 +21,9 @@ from xcomctl.inventory.fsck import FsckResult, check
 from xcomctl.inventory.judging import Question
 from xcomctl.inventory.shards import Shard
 from xcomctl.models import Root
+from xcomctl.s3.interface import StoredListing
 from xcomctl.s3.inventory.listing import S3Inventory
 from xcomctl.s3.store import S3Settings, S3Store
-from xcomctl.s3.stored_listing import StoredListing
 
 HOUR = timedelta(hours=1)
 GRACE = timedelta(hours=24)

@@ -21,9 +21,8 @@ from tests.services.store_faults import only, truncated
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import NotFoundError, RefusedError, StoreError, UnreadableError, UsageError, XcomctlError
 from xcomctl.models import Root
-from xcomctl.s3.interface import object_schema
+from xcomctl.s3.interface import object_schema, objects_below
 from xcomctl.s3.inventory.listing import S3Inventory
-from xcomctl.s3.stored_listing import objects_below
 
 AT = datetime(2026, 11, 21, 1, 2, 3, 456000, tzinfo=timezone.utc)
 

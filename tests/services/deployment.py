@@ -29,9 +29,8 @@ from xcomctl.inventory.judging import Sides
 from xcomctl.models import RESERVED_FOLDER, Root
 from xcomctl.policy import Policy
 from xcomctl.progress import Progress, no_progress
-from xcomctl.s3.interface import Store
+from xcomctl.s3.interface import Store, StoredListing
 from xcomctl.s3.store import S3Settings, S3Store
-from xcomctl.s3.stored_listing import StoredListing
 from xcomctl.state.journal import Invocation
 from xcomctl.state.operation import Operation
 from xcomctl.state.trash.contents import contents

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.test_config import configuration, home
 from xcomctl.config.settings import Setting
 from xcomctl.errors import UsageError
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 
 __all__ = ["home"]
 

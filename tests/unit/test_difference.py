@@ -15,7 +15,7 @@ from rich.console import Console
 
 from xcomctl.cli.output.differences import print_difference, to_document
 from xcomctl.errors import UsageError
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 from xcomctl.look.difference import Change, Comparison, Difference, compare
 from xcomctl.look.preview import Found
 from xcomctl.models import Row

@@ -11,7 +11,7 @@ from tests.unit.test_inventory import ONE, ROOT, objects, row, rows
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 
 KEY = f"prod/etl/r1/load/{ONE}"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from xcomctl.cli.output.sql_values import plain
+from xcomctl.cli.commands.sql import plain
 from xcomctl.errors import UnreadableError, UsageError, XcomctlError
-from xcomctl.inventory.resources import Resources
 from xcomctl.inventory.snapshot_file import TABLES, SnapshotFile, open_snapshot_file
 from xcomctl.inventory.snapshot_file.tables import VERSION
+from xcomctl.inventory.workspace import Resources
 
 
 def keep(path: Path, version: int = VERSION) -> Path:

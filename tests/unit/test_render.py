@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from xcomctl.cli.output.columns import Column, Fit, OutputStyle
-from xcomctl.cli.output.output import write
+from xcomctl.cli.output.formats import write
 from xcomctl.cli.output.text import json_safe, visible
 from xcomctl.errors import UsageError
 

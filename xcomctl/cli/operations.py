@@ -1,11 +1,19 @@
-"""How a verb that changes something begins its operation."""
+"""How a command that changes something asks, begins, and is interrupted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from xcomctl.errors import UsageError
+from xcomctl.progress import Progress
 
 if TYPE_CHECKING:
     from xcomctl.config.session import Session
@@ -41,3 +49,77 @@ def begin_operation(
         trash_keep=DEFAULT_TRASH_KEEP if trash_keep is None else trash_keep,
         lock_wait=NO_WAIT if lock_wait is None else lock_wait,
     )
+
+
+def consent(
+    question: str,
+    *,
+    yes: bool,
+    otherwise: str,
+    hint: str = "add --yes",
+    show: Callable[[], None] | None = None,
+) -> bool:
+    """Whether the user says yes to `question`, before which `show` shows what it is about.
+
+    `otherwise` says what did not happen where nobody can be asked, `hint` what to type then.
+
+    Raises UsageError where there is no terminal and no `--yes`.
+    """
+    if yes:
+        return True
+    # A closed stdin is None.
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"{otherwise}, and there is no terminal to ask at", hint=hint)
+    if show is not None:
+        show()
+    return typer.confirm(question, err=True)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """A context manager inside which both signals raise KeyboardInterrupt: at once, or where a Report is made.
+
+    It leaves the block as typer.Abort.
+
+    A signal that the caller of the process had ignored (`nohup`, a shell's `&`) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._deferred = False
+        self._wanted = False
+        self._restore = ExitStack()
+
+    def __enter__(self) -> Interruption:
+        for number in _SIGNALS:
+            before: Any = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
+                self._restore.callback(signal.signal, number, before)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore.close()
+        if isinstance(error, KeyboardInterrupt):
+            # typer would end the program at a bare one without a word.
+            raise typer.Abort from error
+
+    def between_batches(self, report: Progress) -> Progress:
+        """`report`, and from now on the place where the first signal is heeded; a second one is heeded at once."""
+        self._deferred = True
+
+        def reported(stage: str, count: int) -> None:
+            report(stage, count)
+            if self._wanted:
+                raise KeyboardInterrupt
+
+        return reported
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._deferred and not self._wanted:
+            self._wanted = True
+            return
+        raise KeyboardInterrupt

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from xcomctl.cli.output.columns import Column, OutputStyle
-from xcomctl.cli.output.documents import document_chunks
-from xcomctl.cli.output.output import write
+from xcomctl.cli.output.formats import document_chunks, write
 from xcomctl.units import format_size, format_time
 
 if TYPE_CHECKING:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xcomctl.cli.consent import consent
-from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.operations import begin_operation, consent
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
 from xcomctl.errors import LockedError, PartialError, RefusedError
-from xcomctl.units import format_duration, parse_duration, quantity
+from xcomctl.units import format_duration, format_time, parse_duration, quantity
 
 if TYPE_CHECKING:
-    from xcomctl.cli.interruption import Interruption
+    from xcomctl.cli.operations import Interruption
     from xcomctl.cli.output.columns import OutputStyle
     from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.gc.apply import Outcome
     from xcomctl.gc.plan import Plan
     from xcomctl.state.operation import Operation
-
 
 _NOTHING = {"apply": "the plan does nothing", "rm": "no XCom matches"}
 
@@ -259,3 +259,22 @@ def _totals(plan: Plan) -> dict[str, int]:
         "objects deleted": kinds["delete_object"],
         "objects purged": kinds["purge_object"],
     }
+
+
+def save_plan(plan: Plan, path: Path, log: StderrLog) -> None:
+    """Save a plan, and say how it is applied. Raises UsageError where it cannot be written."""
+    from xcomctl.gc.plan_file import save
+
+    save(plan, path)
+    log.note(f"the plan is in {path}", hint=f"xcomctl apply {shlex.quote(str(path))}, within a day")
+
+
+def introduce(plan: Plan, log: StderrLog) -> None:
+    """Say what a saved plan was made for, and when."""
+    stores = ", ".join(plan.scope["roots"]) or "no store"
+    log.note(
+        f"plan {plan.plan_id} of {format_time(plan.created_at)}, for {plan.basis.database_label} and {stores}"
+    )
+    listing = plan.basis.inventory
+    if listing is not None:
+        log.note(f"objects as of {format_time(listing.created_at)}, from {listing.uri}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.inventory.judging import Sides
-    from xcomctl.s3.stored_listing import StoredListing
+    from xcomctl.s3.interface import StoredListing
 
 LOOKED_AT = "What is looked at"
 

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from xcomctl.airflow.interface import Source
     from xcomctl.backup.target import BackupTarget
     from xcomctl.dialects.interface import Dialects
-    from xcomctl.inventory.resources import Resources
-    from xcomctl.s3.interface import TransferStore
-    from xcomctl.s3.stored_listing import StoredListing
+    from xcomctl.inventory.workspace import Resources
+    from xcomctl.s3.interface import StoredListing, TransferStore
 
 
 class Session:

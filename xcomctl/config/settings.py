@@ -22,7 +22,7 @@ from xcomctl.units import parse_size
 
 if TYPE_CHECKING:
     from xcomctl.dialects.configured import DialectRule
-    from xcomctl.inventory.resources import Resources
+    from xcomctl.inventory.workspace import Resources
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -134,7 +134,7 @@ class Configuration:
         """Bytes that an inventory may hold before it spills to disk. Raises UsageError for a bad or too small size."""
         given = self._own("memory")
         if given is None:
-            from xcomctl.inventory.resources import DEFAULT_MEMORY
+            from xcomctl.inventory.workspace import DEFAULT_MEMORY
 
             return Setting(DEFAULT_MEMORY, "default")
         try:
@@ -179,7 +179,7 @@ class Configuration:
 
     def resources(self) -> Resources:
         """The three above, as an inventory takes them. Raises UsageError."""
-        from xcomctl.inventory.resources import Resources
+        from xcomctl.inventory.workspace import Resources
 
         return Resources(memory=self.memory().value, threads=self.threads().value, tmp=self.tmp().value)
 

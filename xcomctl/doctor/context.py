@@ -11,7 +11,7 @@ from xcomctl.dialects.interface import Dialects
 from xcomctl.doctor.sample import Sample, take_sample
 from xcomctl.errors import SourceError
 from xcomctl.inventory.judging import Sides
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 from xcomctl.models import Root
 from xcomctl.policy.file import PolicyFile
 from xcomctl.progress import Progress, no_progress

@@ -10,11 +10,10 @@ from typing import Any
 from xcomctl.gc.guards import DEFAULT_MAX_SHARE, judge, note_left_behind
 from xcomctl.gc.plan import Basis, Plan
 from xcomctl.gc.plan_actions import Actions, planned_actions
-from xcomctl.inventory.classify import totals
+from xcomctl.inventory.classify import bytes_by_state, totals, trash_totals
 from xcomctl.inventory.judging import Judged, Question, Sides, judged
 from xcomctl.inventory.scan import DEFAULT_MIN_AGE
 from xcomctl.inventory.shards import Shard
-from xcomctl.inventory.sizes import bytes_by_state, trash_totals
 from xcomctl.inventory.trash_contents import trash_actions
 from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy

@@ -16,14 +16,13 @@ from xcomctl.inventory.decode_python import PythonDecoder
 from xcomctl.inventory.decode_sql import CREATE_ROWS, CREATE_ROWS_VIEW, plain_refs, read_documents, read_plain
 from xcomctl.inventory.keys import KeySql
 from xcomctl.inventory.pieces import done_meanwhile, pieces, with_text
-from xcomctl.inventory.resources import Resources
 from xcomctl.inventory.substring_keys import (
     FIND_SUBSTRING_KEYS,
     KINDS_OF_SUBSTRING_KEYS,
     REACHING_OVER_QUOTES,
     mentioned_keys,
 )
-from xcomctl.inventory.workspace import Workspace, sql_text
+from xcomctl.inventory.workspace import Resources, Workspace, sql_text
 from xcomctl.models import UUID_PATTERN, ObjectAddress, Root, outermost
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo, object_schema

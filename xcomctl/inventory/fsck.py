@@ -9,9 +9,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.classify import Totals, totals
+from xcomctl.inventory.classify import Totals, bytes_by_state, totals
 from xcomctl.inventory.judging import Question, Sides, judged
-from xcomctl.inventory.sizes import bytes_by_state
 from xcomctl.inventory.workspace import sql_text
 from xcomctl.units import format_time
 

@@ -15,15 +15,14 @@ from xcomctl.inventory.candidates import confirm_candidates
 from xcomctl.inventory.classify import classify
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.matches import require_dags, require_matches
-from xcomctl.inventory.resources import Resources
 from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Scan, scan
 from xcomctl.inventory.shard_scan import ShardScan
 from xcomctl.inventory.shards import Shard
+from xcomctl.inventory.workspace import Resources
 from xcomctl.models import Root
 from xcomctl.policy import Policy
 from xcomctl.progress import Progress, no_progress
-from xcomctl.s3.interface import Store
-from xcomctl.s3.stored_listing import StoredListing
+from xcomctl.s3.interface import Store, StoredListing
 
 if TYPE_CHECKING:
     import pyarrow as pa

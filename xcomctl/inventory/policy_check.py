@@ -9,7 +9,7 @@ from xcomctl.airflow.interface import Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.matches import require_matches
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 from xcomctl.models import Root
 from xcomctl.policy import Policy, Rule, verdicts_sql
 from xcomctl.progress import Progress, no_progress

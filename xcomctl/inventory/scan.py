@@ -10,8 +10,7 @@ from xcomctl.airflow.interface import Snapshot, Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.shard_scan import NO_OTHERS, OtherShards, ShardScan
-from xcomctl.s3.interface import Store
-from xcomctl.s3.stored_listing import StoredListing, objects_below
+from xcomctl.s3.interface import Store, StoredListing, objects_below
 
 DEFAULT_MIN_AGE = timedelta(hours=24)
 

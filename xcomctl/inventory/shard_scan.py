@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from xcomctl.airflow.interface import Snapshot
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.resources import Resources
 from xcomctl.inventory.shards import Shard, name_of
 from xcomctl.inventory.trash_contents import load_discarded
+from xcomctl.inventory.workspace import Resources
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
 from xcomctl.policy import Policy, expiring_rows_sql
 from xcomctl.s3.interface import ObjectInfo, Store, object_schema

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcomctl.errors import UsageError, XcomctlError
 from xcomctl.files import TemporaryFolder
-from xcomctl.inventory.resources import Resources
 from xcomctl.units import format_size
 
 if TYPE_CHECKING:
@@ -124,3 +124,19 @@ def _return_what_is_freed() -> None:
 
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
+
+
+DEFAULT_MEMORY = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Limits of one inventory.
+
+    `memory` is in bytes, and what the database inside of the inventory may hold there; all of it is in `tmp` (the
+    system's folder for temporary files if None). `threads` are those that judge; None takes one per core.
+    """
+
+    memory: int = DEFAULT_MEMORY
+    threads: int | None = None
+    tmp: Path | None = None

@@ -10,7 +10,7 @@ from xcomctl.dialects.whole_value import whole_references
 from xcomctl.errors import NotFoundError
 from xcomctl.globs import escaped
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 from xcomctl.look.refs import Access
 from xcomctl.models import ObjectAddress, Row
 from xcomctl.progress import Progress, no_progress

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.collect_options import Accept, MaxRate, WaitLock, Yes, parse_wait
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
-from xcomctl.cli.run_plan import ApplyOptions, run_plan
-from xcomctl.cli.saved_plans import introduce
+from xcomctl.cli.run_plan import ApplyOptions, introduce, run_plan
 from xcomctl.cli.scope_options import require_acceptances
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, DocumentFormat, LogOptions, SelectionOptions, with_options
 from xcomctl.cli.scope_options import resolve_roots
 from xcomctl.cli.stages import stages

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
-from xcomctl.cli.output import output as data
+from xcomctl.cli.output import formats as data
 from xcomctl.cli.output.columns import Column
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.verbs import help_if_no_verb

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, DocumentFormat, LogOptions, RefArgument, with_options
 from xcomctl.cli.output.text import json_safe
 from xcomctl.cli.policy_options import PolicyOptions

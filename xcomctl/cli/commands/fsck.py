@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.metrics_recorder import MetricsOption, record_metrics
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import FINDING_COLUMNS, emit_fsck, require_columns

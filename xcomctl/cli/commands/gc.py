@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.collect_options import CollectOptions, DryRun, MaxRate, WaitLock, Yes, make_plan, parse_wait
-from xcomctl.cli.interruption import Interruption
 from xcomctl.cli.metrics_recorder import MetricsOption, record_metrics
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
-from xcomctl.cli.run_plan import ApplyOptions, run_plan
-from xcomctl.cli.saved_plans import save_plan
+from xcomctl.cli.run_plan import ApplyOptions, run_plan, save_plan
 from xcomctl.errors import UsageError
 
 

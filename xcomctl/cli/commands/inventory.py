@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output.columns import Column, machine
-from xcomctl.cli.output.documents import document_chunks
-from xcomctl.cli.output.output import write
+from xcomctl.cli.output.formats import document_chunks, write
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import require_columns
 from xcomctl.cli.scope_options import S3Inventory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.errors import PartialError, UsageError
 
@@ -56,8 +56,8 @@ def log(
             _write_steps(session.store, session.roots, operation, style)
             return
 
+        from xcomctl.cli.output.formats import write
         from xcomctl.cli.output.journals import OPERATION_COLUMNS
-        from xcomctl.cli.output.output import write
         from xcomctl.state.journal import operations
 
         unreadable: list[str] = []
@@ -76,8 +76,8 @@ def log(
 
 
 def _write_steps(store: Store, roots: list[Root], operation_id: str, style: OutputStyle) -> None:
+    from xcomctl.cli.output.formats import write
     from xcomctl.cli.output.journals import OPERATION_COLUMNS, STEP_COLUMNS, StepCounts
-    from xcomctl.cli.output.output import write
     from xcomctl.state.journal import find, steps
 
     def counted(step: JournalStep) -> StepCounts:
@@ -89,8 +89,7 @@ def _write_steps(store: Store, roots: list[Root], operation_id: str, style: Outp
     record: OperationRecord = find(store, roots, operation_id)
     found = (counted(step) for step in steps(store, record))
     if style.format == "json" and style.columns is None:
-        from xcomctl.cli.output.documents import document_chunks
-        from xcomctl.cli.output.records import record_of
+        from xcomctl.cli.output.formats import document_chunks, record_of
 
         head = {"schema": "xcomctl.log/1", **record_of(record, OPERATION_COLUMNS)}
         for chunk in document_chunks(head, "steps", (record_of(step, STEP_COLUMNS) for step in found)):

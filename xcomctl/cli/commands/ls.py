@@ -19,7 +19,7 @@ from xcomctl.cli.options import (
     SelectionOptions,
     with_options,
 )
-from xcomctl.cli.output import output as data
+from xcomctl.cli.output import formats as data
 from xcomctl.cli.output.entries import entry_columns
 from xcomctl.cli.scope_options import WrittenOptions
 from xcomctl.look.listing import Listing, ListQuery

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from xcomctl.cli.collect_options import CollectOptions, make_plan
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, emit_plan, require_columns
-from xcomctl.cli.saved_plans import introduce, save_plan
+from xcomctl.cli.run_plan import introduce, save_plan
 
 app = typer.Typer()
 

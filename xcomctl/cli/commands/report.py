@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query

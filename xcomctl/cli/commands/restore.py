@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcomctl.cli.commands.backup import BackupPlace, DocumentOutput, emit_document
-from xcomctl.cli.consent import consent
-from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.operations import Interruption, begin_operation, consent
 from xcomctl.cli.options import ConnectionOptions, DocumentFormat, LogOptions, SelectionOptions, with_options
 from xcomctl.cli.stages import stages
 from xcomctl.errors import PartialError, UsageError

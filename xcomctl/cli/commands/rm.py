@@ -11,7 +11,7 @@ import typer
 
 from xcomctl.airflow.interface import Selection
 from xcomctl.cli.collect_options import Accept, DryRun, MaxRate, TrashKeep, Yes
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import (
     WHICH_ROWS,
     ConnectionOptions,

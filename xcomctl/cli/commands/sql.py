@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
-from xcomctl.cli.interruption import Interruption
+from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output.columns import Column
-from xcomctl.cli.output.output import write
-from xcomctl.cli.output.sql_values import plain
+from xcomctl.cli.output.formats import write
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
 
@@ -81,3 +84,27 @@ _TABLE_COLUMNS: tuple[Column[dict[str, str]], ...] = (
     Column("type", lambda one: one["type"], "TYPE"),
     Column("meaning", lambda one: one["meaning"], "MEANING"),
 )
+
+
+def plain(value: Any) -> Any:
+    """A value of DuckDB as a machine value of `render.columns`.
+
+    Numbers that are none become None, bytes hex digits; dates, times of day and UUIDs become text.
+    """
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value

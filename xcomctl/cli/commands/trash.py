@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.consent import consent
-from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.operations import Interruption, begin_operation, consent
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputFormat, OutputOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.stages import stages
@@ -52,8 +50,8 @@ def trash_ls(connection: ConnectionOptions, output: OutputOptions, log_options: 
 
         xcomctl trash ls -o json
     """
+    from xcomctl.cli.output.formats import write
     from xcomctl.cli.output.outcomes import trash_columns
-    from xcomctl.cli.output.output import write
     from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
     style = output.style()

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcomctl.cli.consent import consent
-from xcomctl.cli.interruption import Interruption
-from xcomctl.cli.operations import begin_operation
+from xcomctl.cli.operations import Interruption, begin_operation, consent
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputFormat, with_options
 from xcomctl.cli.scope_options import resolve_roots
 from xcomctl.cli.stages import stages

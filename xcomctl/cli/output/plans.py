@@ -64,7 +64,7 @@ def _totals(totals: Mapping[str, int]) -> Iterable[str]:
             if number := totals[f"objects_{state}"]:
                 yield f"objects  {number:,} stay: {why}"
         return
-    from xcomctl.inventory.sizes import OBJECT_STATES
+    from xcomctl.inventory.classify import OBJECT_STATES
 
     yield (
         f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xcomctl.airflow.interface import Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo

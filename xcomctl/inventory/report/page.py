@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from xcomctl import __version__
 from xcomctl.errors import UsageError
+from xcomctl.files import require_folder, written_aside
 from xcomctl.inventory.report.figures import Branch, Figures, Record, Weight
 from xcomctl.inventory.report.findings import findings_of
-from xcomctl.inventory.report.saving import GENERATOR
-from xcomctl.inventory.report.states import AGES, OBJECTS, ROWS, State
 from xcomctl.units import format_size, format_time, quantity
 
 _PROGRAM = ("page.js", "charts.js", "treemap.js", "tables.js", "start.js")
@@ -200,3 +200,69 @@ def _growth(growth: list[Record]) -> list[dict[str, Any]]:
         total += weight.bytes
         lines.append({"month": month, "weight": weight, "total": total})
     return lines[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of rows or of objects."""
+
+    name: str
+    title: str
+    meaning: str
+
+
+OBJECTS = (
+    State("live", "live", "a row references it"),
+    State("expired", "expired", "the policy lets it go"),
+    State("orphaned", "orphaned", "no row references it"),
+    State("recent", "recent", "no row references it yet; too young to judge"),
+    State("foreign", "foreign", "no known backend wrote it; never touched"),
+    State("reserved", "trash and journal", "kept by xcomctl itself"),
+)
+
+ROWS = (
+    State("live", "live", "its object is there"),
+    State("inline", "in the row", "the value is in the database"),
+    State("dangling", "dangling", "its object is gone"),
+    State("unresolved", "unresolved", "its object is in none of the stores, or could not be asked for"),
+    State("archived", "archived", "in a table that Airflow put aside"),
+)
+
+AGES = ("under a day", "1 to 7 days", "7 to 30 days", "30 to 90 days", "90 days to a year", "over a year")
+"""The bands of `ages.sql`, in order."""
+
+
+GENERATOR = "xcomctl report"
+"""What a report says of itself, in a tag `meta` near its beginning."""
+
+_SIGN = f'<meta name="generator" content="{GENERATOR}'.encode()
+
+_NEAR = 1024
+"""Bytes within which the sign is found."""
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise UsageError where a report cannot be saved at `path`: what is there is none, or the folder is not."""
+    require_folder(path, "report.html")
+    if path.exists() and not _is_report(path):
+        raise UsageError(
+            f"{path} exists and is no report of xcomctl that could be replaced",
+            hint="give --out another path, or remove it first",
+        )
+
+
+def save(page: str, path: Path) -> None:
+    """Write the page to `path`. Raises UsageError where that cannot be."""
+    with written_aside(path) as part:
+        part.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _is_report(path: Path) -> bool:
+    """Whether what is there says so. Devices and pipes are never opened."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            return _SIGN in stream.read(_NEAR)
+    except OSError:
+        return False

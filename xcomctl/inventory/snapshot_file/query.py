@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from xcomctl.errors import UnreadableError, UsageError, XcomctlError
 from xcomctl.files import TemporaryFolder
-from xcomctl.inventory.resources import Resources
 from xcomctl.inventory.snapshot_file.tables import TABLES, VERSION
+from xcomctl.inventory.workspace import Resources
 
 if TYPE_CHECKING:
     import duckdb

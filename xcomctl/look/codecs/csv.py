@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from xcomctl.errors import UnreadableError
-from xcomctl.look.codecs.columns import chosen_columns
-from xcomctl.look.codecs.interface import FramePreview, Payload, PreviewOptions
+from xcomctl.look.codecs.interface import FramePreview, Payload, PreviewOptions, chosen_columns, is_whole
 from xcomctl.look.codecs.parts import ColumnParts
-from xcomctl.look.codecs.sniffing import is_whole
 from xcomctl.look.codecs.text import WESTERN, decoded, encoding_of
 
 _DELIMITERS = ",;\t|"

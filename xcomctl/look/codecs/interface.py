@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from xcomctl.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,3 +124,40 @@ class Codec(Protocol):
 
     def preview(self, payload: Payload, options: PreviewOptions) -> Preview:
         """Preview a payload, reading only what is needed. Raises UnreadableError (truncated, corrupt)."""
+
+
+SNIFFED = 1 << 16
+"""Bytes at the beginning of a payload that every codec is shown."""
+
+
+def read_start(payload: Payload) -> bytes:
+    """The first bytes, SNIFFED at most; the stream is back at its start afterwards."""
+    payload.stream.seek(0)
+    start = payload.stream.read(SNIFFED)
+    payload.stream.seek(0)
+    return start
+
+
+def is_whole(start: bytes, payload: Payload) -> bool:
+    """Whether `start`, as `read_start` gives it, is all that there is."""
+    return len(start) < SNIFFED or payload.size == len(start)
+
+
+MAX_COLUMNS = 64
+"""Columns that are shown where nobody said which: each one costs a fetch."""
+
+
+def chosen_columns(names: Sequence[str], options: PreviewOptions) -> tuple[int, ...]:
+    """Positions of the columns to show, in the order that was asked for. Raises UsageError for a name that is not there."""
+    if options.columns is None:
+        return tuple(range(len(names) if options.sink is not None else min(len(names), MAX_COLUMNS)))
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    chosen = []
+    for name in options.columns:
+        if name not in places:
+            near = difflib.get_close_matches(name, names, n=3) or list(names[:8])
+            raise UsageError(
+                f"there is no column {name!r}", hint=f"columns are {', '.join(near)}" if near else None
+            )
+        chosen.append(places[name])
+    return tuple(chosen)

@@ -17,8 +17,8 @@ from xcomctl.look.codecs.interface import (
     PreviewOptions,
     TextPreview,
     TreePreview,
+    is_whole,
 )
-from xcomctl.look.codecs.sniffing import is_whole
 from xcomctl.look.codecs.text import TextCodec
 
 MAX_DOCUMENT = 16 << 20

@@ -9,10 +9,8 @@ from typing import Any, BinaryIO
 
 from xcomctl.errors import UnreadableError
 from xcomctl.look.codecs.cells import json_ready
-from xcomctl.look.codecs.columns import chosen_columns
-from xcomctl.look.codecs.interface import FramePreview, Payload, PreviewOptions
+from xcomctl.look.codecs.interface import FramePreview, Payload, PreviewOptions, chosen_columns, is_whole
 from xcomctl.look.codecs.parts import ColumnParts
-from xcomctl.look.codecs.sniffing import is_whole
 
 _MAX_LINE = 16 << 20
 """Bytes of a line that are parsed."""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xcomctl.errors import UnreadableError
 from xcomctl.look.codecs.arrow_cells import cells, plain, type_name
-from xcomctl.look.codecs.columns import chosen_columns
 from xcomctl.look.codecs.compression import seekable
-from xcomctl.look.codecs.interface import ColumnTaker, FramePreview, Payload, PreviewOptions
+from xcomctl.look.codecs.interface import ColumnTaker, FramePreview, Payload, PreviewOptions, chosen_columns
 from xcomctl.look.codecs.statistics import Statistics
 
 if TYPE_CHECKING:

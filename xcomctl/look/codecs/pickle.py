@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from xcomctl.look.codecs.interface import Payload, PicklePreview, PreviewOptions
-from xcomctl.look.codecs.sniffing import is_whole
+from xcomctl.look.codecs.interface import Payload, PicklePreview, PreviewOptions, is_whole
 
 _MAX_BYTES = 1 << 20
 """Bytes of a pickle that are looked at."""

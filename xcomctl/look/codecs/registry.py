@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from xcomctl.look.codecs.compression import unpack
 from xcomctl.look.codecs.csv import CsvCodec
-from xcomctl.look.codecs.interface import Codec, Payload, Preview, PreviewOptions
+from xcomctl.look.codecs.interface import Codec, Payload, Preview, PreviewOptions, read_start
 from xcomctl.look.codecs.json import JsonCodec
 from xcomctl.look.codecs.ndjson import NdjsonCodec
 from xcomctl.look.codecs.parquet import ParquetCodec
 from xcomctl.look.codecs.pickle import PickleCodec
-from xcomctl.look.codecs.sniffing import read_start
 from xcomctl.look.codecs.text import BinaryCodec, TextCodec
 from xcomctl.look.codecs.zip import ZipCodec
 

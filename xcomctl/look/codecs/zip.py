@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from xcomctl.look.codecs import archive
-from xcomctl.look.codecs.columns import chosen_columns
-from xcomctl.look.codecs.compression import seekable
-from xcomctl.look.codecs.interface import FramePreview, Payload, PreviewOptions
+from xcomctl.look.codecs.compression import is_zip, members_of, seekable
+from xcomctl.look.codecs.interface import FramePreview, Payload, PreviewOptions, chosen_columns
 from xcomctl.look.codecs.parts import ColumnParts
 
 _COLUMNS = (("name", "string"), ("size", "int64"), ("packed_size", "int64"))
@@ -18,11 +16,11 @@ class ZipCodec:
 
     def sniff(self, start: bytes, payload: Payload) -> bool:
         """Whether the first bytes are those of a zip archive."""
-        return archive.is_zip(start)
+        return is_zip(start)
 
     def preview(self, payload: Payload, options: PreviewOptions) -> FramePreview:
         """The members, in the order of the archive. Raises UnreadableError."""
-        members = archive.members_of(seekable(payload))
+        members = members_of(seekable(payload))
         places = chosen_columns([name for name, _ in _COLUMNS], options)
         names = [_COLUMNS[place][0] for place in places]
         parts = ColumnParts(names, [_COLUMNS[place][1] for place in places], options)

@@ -1,7 +1,6 @@
 """What changed from one XCom to another: columns, rows and cells of tables, paths of dicts and lists, lines of text."""
 
-from xcomctl.look.difference.comparison import compare
+from xcomctl.look.difference.comparison import compare, earlier, in_run
 from xcomctl.look.difference.model import Change, ColumnChange, Comparison, Difference, DiffSide
-from xcomctl.look.difference.sides import earlier, in_run
 
 __all__ = ["Change", "ColumnChange", "Comparison", "DiffSide", "Difference", "compare", "earlier", "in_run"]

@@ -1,14 +1,50 @@
-"""Records for machines: JSON, NDJSON and CSV, written item by item."""
+"""Items in every format: table, JSON, NDJSON, CSV and template from one list of columns; documents in JSON."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from xcomctl.cli.output.columns import Column, T, machine
+from xcomctl.cli.output.columns import Column, OutputStyle, T, choose, machine
 from xcomctl.cli.output.text import json_safe
+
+
+def document_chunks(
+    head: Mapping[str, Any], member: str, records: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Pieces of one indented JSON document: the members of `head`, then `member` with a line per record."""
+    opening = json.dumps(dict(head), indent=2, ensure_ascii=False)[:-2]
+    yield json_safe(f"{opening},\n" if head else "{\n") + f'  "{member}": ['
+    separator = "\n    "
+    empty = True
+    for record in records:
+        yield separator + json_safe(json.dumps(dict(record), ensure_ascii=False))
+        separator = ",\n    "
+        empty = False
+    yield "]\n}\n" if empty else "\n  ]\n}\n"
+
+
+def write(items: Iterable[T], columns: Sequence[Column[T]], style: OutputStyle, stream: TextIO) -> None:
+    """Write `items` to `stream`.
+
+    Raises UsageError for an unknown column or a bad template, before the first item is asked for.
+    """
+    if style.template is not None:
+        from xcomctl.cli.output.template import write_template
+
+        write_template(items, columns, style.template, stream)
+        return
+    chosen = choose(columns, style)
+    if style.format == "table":
+        from xcomctl.cli.output.table import write_table
+
+        write_table(items, chosen, stream)
+        return
+
+    writers = {"json": write_json, "ndjson": write_ndjson, "csv": write_csv}
+    writers[style.format](items, chosen, stream)
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
