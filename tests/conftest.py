@@ -8,11 +8,11 @@ from tests.services.deployment import deploy
 from tests.services.mariadb import mariadb, mariadb_database
 from tests.services.object_stores import aws_environment, moto_server, seaweed, seaweed_bucket
 from tests.services.postgres import postgres, postgres_database
-from tests.services.worlds import _restored_dumps, _world_server, world
+from tests.services.worlds import _restored_dumps, _world_bucket, world
 
 __all__ = [
     "_restored_dumps",
-    "_world_server",
+    "_world_bucket",
     "aws_environment",
     "deploy",
     "fork_server",

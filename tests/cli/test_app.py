@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -231,10 +232,46 @@ def loaded(xcomctl: Command, *arguments: str) -> set[str]:
     return set(last[1:])
 
 
-@pytest.mark.parametrize("words", ["--help", *(f"{verb} --help" for verb in VERBS), "config show"])
-def test_help_loads_nothing_heavy(xcomctl: Command, words: str) -> None:
+LIGHT = ("--help", *(f"{verb} --help" for verb in VERBS), "config show")
+
+_LOADED_BY_EACH = f"""
+import io, json, os, sys
+from xcomctl.cli.app import main
+assert not {set(HEAVY)!r} & set(sys.modules)
+for words in json.loads(sys.argv[1]):
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        sys.stdout = io.StringIO()
+        try: main(words.split())
+        except SystemExit as ended: code = ended.code
+        os.write(writer, json.dumps([words, code, *({set(HEAVY)!r} & set(sys.modules))]).encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as said: print(said.read(), flush=True)
+    os.wait()
+"""
+"""One process for all: each run begins in a child where a start would have come to the words."""
+
+
+@pytest.fixture(scope="module")
+def loaded_by_each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
+    """For each of the LIGHT words: the exit code, and the heavy packages that were loaded."""
+    command = Command(tmp_path_factory.mktemp("home"))
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED_BY_EACH, json.dumps(LIGHT)],
+        cwd=command.folder,
+        env=command.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {words: found for words, *found in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("words", LIGHT)
+def test_help_loads_nothing_heavy(loaded_by_each: dict[str, list[object]], words: str) -> None:
     """No help, and not `config show`, loads a package of data or a client."""
-    assert loaded(xcomctl, *words.split()) == set()
+    assert loaded_by_each[words] == [0]
 
 
 def test_ls_loads_what_it_asks(xcomctl: Command, world: Worlds) -> None:

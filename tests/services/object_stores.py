@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import boto3
 import pytest
@@ -15,9 +16,34 @@ from tests.services.processes import free_port
 from tests.services.watcher import forget, watch
 from xcomctl.demo.server import SeaweedFS
 
+_bucket_numbers = itertools.count()
+
 
 class WatchedSeaweedFS(SeaweedFS):
-    """SeaweedFS, which also ends when the process that started it is killed."""
+    """SeaweedFS, which also ends when the process that started it is killed, and has a new bucket ready for who asks.
+
+    A bucket takes objects a fifth of a second after it was made, in which the server does nothing.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._maker: ThreadPoolExecutor | None = None
+        self._ahead: Future[str] | None = None
+
+    def new_bucket(self) -> str:
+        """Create a bucket of a name that nobody had before, and the one for the next who asks."""
+        ahead, self._ahead = self._ahead, None
+        # What a test does to the environment may have kept it from being made.
+        name = self._make_bucket() if ahead is None or ahead.exception() else ahead.result()
+        if self._maker is None:
+            self._maker = ThreadPoolExecutor(1, "bucket")
+        self._ahead = self._maker.submit(self._make_bucket)
+        return name
+
+    def _make_bucket(self) -> str:
+        name = f"test-{next(_bucket_numbers)}"
+        self.create_bucket(name)
+        return name
 
     def _start(self, binary: str) -> None:
         super()._start(binary)
@@ -27,6 +53,9 @@ class WatchedSeaweedFS(SeaweedFS):
     def stop(self) -> None:
         """Stop the server and remove everything."""
         pid = self.pid
+        maker, self._maker = self._maker, None
+        if maker is not None:
+            maker.shutdown(cancel_futures=True)
         super().stop()
         if pid is not None:
             forget(pid)
@@ -91,11 +120,11 @@ class ObjectServer(Protocol):
         """Create a bucket."""
 
 
-_bucket_numbers = itertools.count()
-
-
 def new_bucket(server: ObjectServer) -> str:
     """Create an empty bucket of a name that no test had before."""
+    behind = getattr(server, "server", server)
+    if isinstance(behind, WatchedSeaweedFS):
+        return behind.new_bucket()
     name = f"test-{next(_bucket_numbers)}"
     server.create_bucket(name)
     return name

@@ -64,20 +64,46 @@ def unpack(name: str, target: Path) -> Path:
     return target
 
 
-def load_bucket(server: SeaweedFS, folder: Path, bucket: str) -> list[str]:
-    """Upload everything below `folder` to `bucket`, which exists; the keys, sorted. A key is a path, literally."""
-    keys = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    with closing(server.client()) as client:
-        for key in keys:
-            client.put_object(Bucket=bucket, Key=key, Body=(folder / key).read_bytes())
-    return keys
+class WorldBucket:
+    """The bucket that the references of all worlds name. A world that nobody changed is not loaded again."""
+
+    def __init__(self, server: SeaweedFS) -> None:
+        self.server = server
+        self._worlds: list[str] = []
+        self._listed: list[Any] = []
+        server.create_bucket(_BUCKET)
+
+    def load(self, world: str, folder: Path, *, beside: bool) -> None:
+        """Load what is below `folder`, beside what is there or alone."""
+        if not beside and self._worlds == [world] and self._list() == self._listed:
+            return
+        if not beside:
+            with closing(self.server.client()) as client:
+                empty_bucket(client, _BUCKET)
+            self._worlds = []
+        with closing(self.server.client()) as client:
+            # A key is a path, literally.
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    key = path.relative_to(folder).as_posix()
+                    client.put_object(Bucket=_BUCKET, Key=key, Body=path.read_bytes())
+        self._worlds.append(world)
+        self._listed = self._list()
+
+    def _list(self) -> list[Any]:
+        with closing(self.server.client()) as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=_BUCKET)
+            return [
+                (one["Key"], one["ETag"], one["LastModified"])
+                for page in pages
+                for one in page.get("Contents", [])
+            ]
 
 
 class WorldLoader:
     """What the `world` fixture gives: `world(name)` brings up a world, `world(name, store=False)` only its database.
 
-    A test sees the objects of its own worlds alone: the bucket is emptied before the first and after the last.
-    Servers start only for a world that needs them.
+    A test sees the objects of its own worlds alone. Servers start only for a world that needs them.
     """
 
     def __init__(
@@ -86,7 +112,7 @@ class WorldLoader:
         self._request = request
         self._tmp_path = tmp_path
         self._monkeypatch = monkeypatch
-        self._server: SeaweedFS | None = None
+        self._bucket: WorldBucket | None = None
         self._cleanups = ExitStack()
 
     def __call__(self, name: str, *, store: bool = True) -> World:
@@ -97,10 +123,9 @@ class WorldLoader:
         truth_file = folder / "truth.json"
         with_store = store and name in BUCKET_WORLDS
         if with_store:
-            server = self._empty_server()
-            keys = load_bucket(server, folder / "bucket" / _BUCKET, _BUCKET)
+            server = self._load_bucket(name, folder / "bucket" / _BUCKET)
             # The common.io worlds were written under a prefix of their own, the naive ones flat into the bucket.
-            prefixes = {key.split("/")[0] for key in keys}
+            prefixes = {path.name for path in (folder / "bucket" / _BUCKET).iterdir()}
             root = f"s3://{_BUCKET}/{prefixes.pop()}" if len(prefixes) == 1 else f"s3://{_BUCKET}"
         return World(
             name=name,
@@ -113,7 +138,7 @@ class WorldLoader:
         )
 
     def close(self) -> None:
-        """Drop the databases, empty the bucket."""
+        """Drop the databases."""
         self._cleanups.close()
 
     def _database(self, name: str, folder: Path) -> str:
@@ -129,19 +154,13 @@ class WorldLoader:
         self._cleanups.callback(postgres.drop_database, database)
         return postgres.url(database)
 
-    def _empty_server(self) -> SeaweedFS:
-        if self._server is None:
-            server: SeaweedFS = self._request.getfixturevalue("_world_server")
-            point_to(self._monkeypatch, server)
-            self._empty(server)
-            self._cleanups.callback(self._empty, server)
-            self._server = server
-        return self._server
-
-    @staticmethod
-    def _empty(server: SeaweedFS) -> None:
-        with closing(server.client()) as client:
-            empty_bucket(client, _BUCKET)
+    def _load_bucket(self, name: str, folder: Path) -> SeaweedFS:
+        bucket: WorldBucket = self._request.getfixturevalue("_world_bucket")
+        if self._bucket is None:
+            point_to(self._monkeypatch, bucket.server)
+        bucket.load(name, folder, beside=self._bucket is not None)
+        self._bucket = bucket
+        return bucket.server
 
 
 @pytest.fixture(scope="session")
@@ -151,10 +170,9 @@ def _restored_dumps() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def _world_server(seaweed: SeaweedFS) -> SeaweedFS:
-    """SeaweedFS with the bucket that the references of all worlds name."""
-    seaweed.create_bucket(_BUCKET)
-    return seaweed
+def _world_bucket(seaweed: SeaweedFS) -> WorldBucket:
+    """The bucket of all worlds, on SeaweedFS."""
+    return WorldBucket(seaweed)
 
 
 @pytest.fixture
