@@ -149,9 +149,16 @@ def test_a_database_that_shrank_or_went_back_is_refused(xcomctl: Command, deploy
     assert (xcomctl(*options, *accept.split()).code, len(here.keys())) == (0, 1)
 
 
-def _many(here: Deployment, number: int) -> None:
-    """That many expired rows with their objects, and one that stays."""
-    keys = [f"{here.prefix}/etl/old/load/{uuid4()}" for _ in range(number)]
+# Rows are deleted in transactions of 500, and objects by the second: the signal comes in one of the first.
+_ROWS = 1200
+_OBJECTS = 200
+_SLOWLY = ("--max-rate", "50")
+
+
+def _many(here: Deployment) -> None:
+    """Many expired rows, some of them with objects, and one that stays."""
+    keys = [f"{here.prefix}/etl/old/load/{uuid4()}" for _ in range(_OBJECTS)]
+    values = [here.uri(key) for key in keys[1:]] + list(range(_ROWS - _OBJECTS))
     here.upload_many(keys)
     here.push(run="new")
     here.push(run="old", task="t", key=keys[0], age=40 * DAY)
@@ -159,7 +166,7 @@ def _many(here: Deployment, number: int) -> None:
         connection.exec_driver_sql(
             'INSERT INTO xcom (dag_run_id, task_id, map_index, "key", dag_id, run_id, value, timestamp)'
             " SELECT dag_run_id, task_id, map_index, ?, dag_id, run_id, ?, timestamp FROM xcom WHERE task_id = 't' LIMIT 1",
-            [(f"k{n}", json.dumps(here.uri(key))) for n, key in enumerate(keys[1:])],
+            [(f"k{n}", json.dumps(value)) for n, value in enumerate(values)],
         )
 
 
@@ -168,7 +175,7 @@ def _until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> Non
     while not condition():
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ def _struck(xcomctl: Command, here: Deployment, number: int, count: Callable[[De
     """Run `gc`, and send it the signal once something vanishes."""
     before, rows, objects = count(here), _rows(here), _objects(here)
     with subprocess.Popen(
-        [*COMMAND, "gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes"],
+        [*COMMAND, "gc", *here.options, *NO_WAIT, *_SLOWLY, "--older-than", "30d", "--yes"],
         cwd=xcomctl.folder,
         env=xcomctl.environment(),
         stdout=subprocess.PIPE,
@@ -226,14 +233,10 @@ def _finish(xcomctl: Command, here: Deployment) -> tuple[int, str, int, int, set
     return done.code, complaint, _rows(here), _objects(here), here.dangling()
 
 
-# Deleted in three steps, one after the other: the signal comes in one of the first.
-_MANY = 2500
-
-
 def test_a_run_that_is_killed_leaves_nothing_dangling(xcomctl: Command, deploy: Deploy) -> None:
     """kill -9 among the rows, and again among the objects; the lock outlives it for minutes, then the next run finishes."""
     here = deploy()
-    _many(here, _MANY)
+    _many(here)
     strike = _struck(xcomctl, here, signal.SIGKILL, _rows)
     assert (strike.code, strike.rows_gone > 0) == (-signal.SIGKILL, True)
     waiting = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--yes")
@@ -251,7 +254,7 @@ def test_a_run_that_is_interrupted_says_what_it_did(
 ) -> None:
     """SIGTERM and Ctrl-C: the batch at hand is finished and counted; the next run finishes the rest."""
     here = deploy()
-    _many(here, _MANY)
+    _many(here)
     strike = _struck(xcomctl, here, number, _objects)
     counted, undo, last = strike.said
     assert (strike.code, counted, last) == (

@@ -57,9 +57,8 @@ def _status(process: Path) -> int | None:
         return None
 
 
-@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
-    "more", ["", pytest.param("mariadb, ", marks=pytest.mark.mariadb)], ids=["", "with mariadb"]
+    ("workers", "more"), [(1, ""), pytest.param(0, "mariadb, ", marks=pytest.mark.mariadb)]
 )
 def test_servers_end_with_a_run_that_is_killed(tmp_path: Path, workers: int, more: str) -> None:
     """SeaweedFS, PostgreSQL, moto and the fork server, whether the run has workers or not; and their folders go."""

@@ -11,7 +11,7 @@ from tests.services.s3_requests import deletes, is_batch_deletion, is_copy, is_d
 from tests.services.store_faults import error, failing_keys, lost_answer, only
 
 
-@pytest.mark.parametrize("points", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_25_killed_at_any_step_the_next_run_finishes(postgres_scene: Scene, points: int) -> None:
     """kill -9 before and after requests and statements: nothing is lost, and every intent has an outcome in the end."""
     rounds = Rounds(postgres_scene)
