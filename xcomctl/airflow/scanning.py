@@ -30,7 +30,7 @@ BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class TableScan:
     """Reads tables in one view, whose transaction `connection` is in; faster by a session beside it."""
 
     connection: Connection

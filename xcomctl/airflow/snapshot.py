@@ -21,7 +21,7 @@ from xcomctl.airflow.interface import RowRecord, Selection
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
 from xcomctl.airflow.row_records import selected_records
-from xcomctl.airflow.scanning import Scan
+from xcomctl.airflow.scanning import TableScan
 from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.url import DatabaseAddress, EngineName
 from xcomctl.errors import SourceError
@@ -90,7 +90,7 @@ class DatabaseSnapshot:
         scope = DagScope.of(dag_ids, self._queries.engine)
         shape = self._queries.shape
         with session_beside(self._connection, self._address) as session:
-            scan = Scan(self._connection, self._queries, self._address, session)
+            scan = TableScan(self._connection, self._queries, self._address, session)
             for name in (*shape.live, *(shape.archives if include_archives else ())):
                 yield from scan.rows(name, scope)
 
