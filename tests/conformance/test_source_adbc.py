@@ -347,7 +347,7 @@ def test_a_lock_that_waits_for_the_view_does_not_stop_it(
     newest.add_xcom("etl", "run", "load", 1)
     monkeypatch.setattr(adbc, "_SET_LOCAL", adbc._SET_LOCAL.replace("5s", "300ms"))
     begun = threading.Event()
-    count = scanning.Scan._batches
+    count = scanning.TableScan._batches
 
     def migrate() -> None:
         with newest.connection() as connection:
@@ -356,7 +356,7 @@ def test_a_lock_that_waits_for_the_view_does_not_stop_it(
 
     migration = threading.Thread(target=migrate)
 
-    def after_the_count(self: scanning.Scan, *arguments: Any) -> Iterator[pa.RecordBatch]:
+    def after_the_count(self: scanning.TableScan, *arguments: Any) -> Iterator[pa.RecordBatch]:
         migration.start()
         begun.wait()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -364,7 +364,7 @@ def test_a_lock_that_waits_for_the_view_does_not_stop_it(
             time.sleep(0.02)
         return count(self, *arguments)
 
-    monkeypatch.setattr(scanning.Scan, "_batches", after_the_count)
+    monkeypatch.setattr(scanning.TableScan, "_batches", after_the_count)
     with closing(DatabaseSource(newest.url)) as source:
         assert _table(source).num_rows == 1
     migration.join()

@@ -126,8 +126,8 @@ def test_a_count_that_is_not_met_is_an_error(
 ) -> None:
     """A scan that gives fewer rows than the same view counts is refused."""
     _fill(airflow, 200)
-    whole = scanning.Scan._batches
-    monkeypatch.setattr(scanning.Scan, "_batches", lambda *asked: (batch[1:] for batch in whole(*asked)))
+    whole = scanning.TableScan._batches
+    monkeypatch.setattr(scanning.TableScan, "_batches", lambda *asked: (batch[1:] for batch in whole(*asked)))
     expected = "short result, table xcom gave 199 rows of 200"
     with pytest.raises(SourceError, match=expected), source.snapshot() as snapshot:
         list(snapshot.batches())
