@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 _PRINT = "Print instead"
 
 
+class IamPurpose(str, Enum):
+    """What an IAM policy is for."""
+
+    read_only = "read-only"
+    gc = "gc"
+
+
 @with_options
 def doctor(
     connection: ConnectionOptions,
@@ -201,13 +208,6 @@ def _patient(
         resources=session.resources if has_limits else Resources(),
         report=report,
     )
-
-
-class IamPurpose(str, Enum):
-    """What an IAM policy is for."""
-
-    read_only = "read-only"
-    gc = "gc"
 
 
 def print_iam(session: Session, purpose: IamPurpose, log: StderrLog) -> None:
