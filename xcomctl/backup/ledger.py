@@ -18,7 +18,7 @@ _SCHEMA = """
 CREATE TABLE wanted (reference INTEGER, line INTEGER, uri TEXT, sure INTEGER, sha256 TEXT);
 CREATE INDEX wanted_uri ON wanted (uri);
 CREATE TABLE objects (uri TEXT PRIMARY KEY, state TEXT, sha256 TEXT, size INTEGER, document TEXT);
-CREATE TABLE settled (uri TEXT PRIMARY KEY, result TEXT);
+CREATE TABLE results (uri TEXT PRIMARY KEY, result TEXT);
 CREATE TABLE known (uri TEXT PRIMARY KEY, document TEXT);
 """
 _BATCH = 256
@@ -153,13 +153,13 @@ class Ledger:
         found = self._sql.execute("SELECT document FROM objects WHERE uri = ?", (uri,)).fetchone()
         return None if found is None else LedgerEntry.of(json.loads(found[0]))
 
-    def settle(self, uri: str, result: str) -> None:
+    def note_result(self, uri: str, result: str) -> None:
         """Note what became of an object that was to come back."""
-        self._sql.execute("INSERT OR REPLACE INTO settled VALUES (?, ?)", (uri, result))
+        self._sql.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (uri, result))
 
     def result_of(self, uri: str) -> str | None:
         """What became of an object that was to come back; None if nothing yet."""
-        found = self._sql.execute("SELECT result FROM settled WHERE uri = ?", (uri,)).fetchone()
+        found = self._sql.execute("SELECT result FROM results WHERE uri = ?", (uri,)).fetchone()
         return None if found is None else str(found[0])
 
     def payloads(self) -> Generator[tuple[str, int], None, None]:

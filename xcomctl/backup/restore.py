@@ -136,7 +136,7 @@ def restore(
             if operation is not None:
                 operation.fence()
             for done in threads.map(put, pending.values()):
-                ledger.settle(done.entry.uri, done.result)
+                ledger.note_result(done.entry.uri, done.result)
                 result.count_object(done)
                 report("objects", 1)
             _insert(wanted, source, ledger, operation, result)

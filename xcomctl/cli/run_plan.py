@@ -65,7 +65,7 @@ def run_plan(
     if not options.dry_run and plan.is_empty:
         from xcomctl.gc.apply import Outcome
 
-        _settle(plan, session, options, log)
+        _recover_unfinished(plan, session, options, log)
         log.note(_NOTHING.get(options.command, "nothing to collect"))
         on_outcome(Outcome())
         if style.format != "table":
@@ -114,7 +114,7 @@ def _consent(plan: Plan, log: StderrLog, style: OutputStyle, options: ApplyOptio
     return agreed
 
 
-def _settle(plan: Plan, session: Session, options: ApplyOptions, log: StderrLog) -> None:
+def _recover_unfinished(plan: Plan, session: Session, options: ApplyOptions, log: StderrLog) -> None:
     """Where an operation was killed, find out what became of it, although there is nothing to do by now."""
     from xcomctl.gc.freshness import roots_of
     from xcomctl.state.journal import unfinished

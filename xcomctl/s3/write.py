@@ -56,9 +56,9 @@ class Writer:
         try:
             etag = self._send(address, body, condition)
         except XcomctlError as error:
-            settled = self._settle(address, body) if _may_have_arrived(error) else None
-            if settled is not None:
-                return settled
+            written = self._read_back(address, body) if _may_have_arrived(error) else None
+            if written is not None:
+                return written
             if _is_refusal(error, condition):
                 raise _conflict(address, if_absent) from error
             raise
@@ -95,7 +95,7 @@ class Writer:
                     else:
                         raise
 
-    def _settle(self, address: ObjectAddress, body: bytes) -> ObjectInfo | None:
+    def _read_back(self, address: ObjectAddress, body: bytes) -> ObjectInfo | None:
         """What is there if it is exactly what was to be written, None if it is not, or cannot be asked for."""
         try:
             found = self._store.stat(address)

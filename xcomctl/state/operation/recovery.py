@@ -31,12 +31,12 @@ def recover_unfinished(
     # Heard by nobody: `xcomctl log` tells of journals that are damaged.
     for record in unfinished(store, list(capabilities), on_damage=lambda _: None):
         try:
-            _settle_operation(record, source, store, capabilities, report)
+            _recover_operation(record, source, store, capabilities, report)
         except RefusedError:
             continue
 
 
-def _settle_operation(
+def _recover_operation(
     record: OperationRecord,
     source: Source,
     store: Store,
@@ -51,7 +51,7 @@ def _settle_operation(
     for step in steps(store, record):
         outcome = step.outcome
         if outcome is None:
-            outcome = _settle(step, source if ours else None, store, trash)
+            outcome = _outcome_of(step, source if ours else None, store, trash)
             if outcome is None:
                 complete = False
                 continue
@@ -75,22 +75,20 @@ def _counted(step: JournalStep, outcome: Sequence[JournalEntry]) -> Counter[str]
     return counts
 
 
-def _settle(
+def _outcome_of(
     step: JournalStep, source: Source | None, store: Store, trash: Trash
 ) -> list[JournalEntry] | None:
     if step.kind == "discard_objects":
         outcomes = trash.settle([Intent.of_entry(entry) for entry in step.intent], step.number)
         return [outcome.entry() for outcome in outcomes]
     if step.kind in ("restore_objects", "purge_objects"):
-        return _settle_recoveries(step.intent, store, restored=step.kind == "restore_objects")
+        return _recover_moves(step.intent, store, restored=step.kind == "restore_objects")
     if source is None:
         return None
-    return _settle_rows(step.intent, source, deleted=step.kind == "delete_rows")
+    return _recover_rows(step.intent, source, deleted=step.kind == "delete_rows")
 
 
-def _settle_recoveries(
-    entries: Sequence[JournalEntry], store: Store, *, restored: bool
-) -> list[JournalEntry]:
+def _recover_moves(entries: Sequence[JournalEntry], store: Store, *, restored: bool) -> list[JournalEntry]:
     """By whether an object is in its place again, or what was to be purged is still in the trash."""
     if restored:
         found = store.stat_many([ObjectAddress(entry["bucket"], entry["key"]) for entry in entries])
@@ -108,7 +106,7 @@ def _in_trash(entry: JournalEntry, store: Store) -> bool:
     return store.stat(ObjectAddress(entry["bucket"], entry["trash_key"])) is not None
 
 
-def _settle_rows(entries: Sequence[JournalEntry], source: Source, *, deleted: bool) -> list[JournalEntry]:
+def _recover_rows(entries: Sequence[JournalEntry], source: Source, *, deleted: bool) -> list[JournalEntry]:
     records = [RowRecord.of(entry) for entry in entries]
     there = source.records([RowTarget(one.table, one.row_key, one.written_at, one.digest) for one in records])
     absent, present = ("deleted", "not_done") if deleted else ("not_done", "inserted")
