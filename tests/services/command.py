@@ -21,7 +21,7 @@ import pytest
 from tests.services.fork_client import ForkServer
 
 COMMAND = (sys.executable, "-m", "xcomctl")
-_SECONDS = 60
+_SECONDS = 120
 _REPOSITORY = Path(__file__).parents[2]
 
 
