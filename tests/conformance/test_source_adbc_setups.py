@@ -305,7 +305,7 @@ def test_without_the_right_to_export_rows_are_read_by_a_cursor(
 
 _MEASURE = """
 import resource, sys
-from xcomctl.metadata.database import DatabaseSource
+from xcomctl.airflow.database import DatabaseSource
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -60,7 +60,7 @@ from tests.unit.test_inventory import ROOT
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import XcomctlError
 from xcomctl.inventory import Inventory
-from xcomctl.inventory.resources import Resources
+from xcomctl.inventory.workspace import Resources
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))
 try:
