@@ -99,8 +99,8 @@ def _common(one: _Piece, other: _Piece) -> bool:
 def python_pattern(glob: str) -> re.Pattern[str]:
     """The glob for `re`, to be matched in full."""
     pattern = ""
-    for number, stretch in enumerate(_between_stars(glob)):
-        text = "".join(_in_python(piece) for piece in stretch)
+    for number, part in enumerate(_between_stars(glob)):
+        text = "".join(_in_python(piece) for piece in part)
         if number == 0:
             pattern = text
         elif number == _pieces(glob).count(_Wild.text):
@@ -113,13 +113,13 @@ def python_pattern(glob: str) -> re.Pattern[str]:
 
 
 def _between_stars(glob: str) -> list[list[_Piece]]:
-    stretches: list[list[_Piece]] = [[]]
+    parts: list[list[_Piece]] = [[]]
     for piece in _pieces(glob):
         if piece is _Wild.text:
-            stretches.append([])
+            parts.append([])
         else:
-            stretches[-1].append(piece)
-    return stretches
+            parts[-1].append(piece)
+    return parts
 
 
 def _in_python(piece: _Piece) -> str:

@@ -51,9 +51,9 @@ def examined(
     return list(examine(context, quick=quick))
 
 
-def faults(diagnoses: Sequence[CheckResult]) -> Found:
+def faults(results: Sequence[CheckResult]) -> Found:
     """What is not as it should be. What was skipped is not."""
-    return {one.check: (one.status, one.why) for one in diagnoses if one.status in ("warn", "fail")}
+    return {one.check: (one.status, one.why) for one in results if one.status in ("warn", "fail")}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The metadata database as a source of rows: `metadata.interface.Source` on SQLAlchemy."""
+"""The metadata database as a source of rows: `airflow.interface.Source` on SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class DatabaseSource:
         descending: bool = True,
         limit: int | None = None,
     ) -> Iterator[Row]:
-        """Rows of the live tables that match, streamed in a total order; see `metadata.interface.Source.rows`."""
+        """Rows of the live tables that match, streamed in a total order; see `airflow.interface.Source.rows`."""
         rows_filter = SelectionFilter.of(selection, self._address.engine)
         with self._reading() as (connection, queries):
             tables = [queries.live(name) for name in queries.shape.live]
@@ -148,7 +148,7 @@ class DatabaseSource:
             yield snapshot
 
     def delete_rows(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
-        """Delete rows that are still as judged and whose run is over; see `metadata.interface.Source.delete_rows`.
+        """Delete rows that are still as judged and whose run is over; see `airflow.interface.Source.delete_rows`.
 
         On SQLite no snapshot may be open meanwhile: its readers keep a writer from committing.
         """
@@ -158,14 +158,14 @@ class DatabaseSource:
             return Deletion(connection, self._look_up(connection)).run(targets, active_runs=active_runs)
 
     def records(self, targets: Sequence[RowTarget]) -> list[RowRecord | None]:
-        """The rows with all their columns; see `metadata.interface.Source.records`."""
+        """The rows with all their columns; see `airflow.interface.Source.records`."""
         if not targets:
             return []
         with self._connections.reading() as connection, translate_database_errors(self._address):
             return targeted_records(connection, self._look_up(connection), targets)
 
     def insert_records(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
-        """Put rows back where there is room for them; see `metadata.interface.Source.insert_records`.
+        """Put rows back where there is room for them; see `airflow.interface.Source.insert_records`.
 
         On SQLite no snapshot may be open meanwhile, as for `delete_rows`.
         """
@@ -208,7 +208,7 @@ class DatabaseSource:
             return identity_of(connection, self._address, queries.shape.schema)
 
     def advisory_lock(self, name: str) -> AbstractContextManager[Callable[[], None]]:
-        """Hold a lock of the server; see `metadata.interface.Source.advisory_lock`."""
+        """Hold a lock of the server; see `airflow.interface.Source.advisory_lock`."""
         return advisory_lock(self._connections, name)
 
     def close(self) -> None:

@@ -57,19 +57,19 @@ class Deletion:
         rows = {table: self._rows(table, list(wanted)) for table, wanted in by_table.items()}
 
         outcomes: list[RowOutcome] = []
-        doomed: dict[str, dict[Key, None]] = defaultdict(dict)
+        chosen: dict[str, dict[Key, None]] = defaultdict(dict)
         for target, key in zip(targets, keys, strict=True):
             current = rows[target.table].get(key)
-            if current is None or key in doomed[target.table]:
+            if current is None or key in chosen[target.table]:
                 outcomes.append("gone")
             elif current != (target.written_at, target.digest):
                 outcomes.append("changed")
             elif runs[target.table].get(key) in active:
                 outcomes.append("run_active")
             else:
-                doomed[target.table][key] = None
+                chosen[target.table][key] = None
                 outcomes.append("deleted")
-        for table, dead in doomed.items():
+        for table, dead in chosen.items():
             self._delete(table, list(dead))
         return outcomes
 

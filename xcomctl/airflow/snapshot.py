@@ -53,7 +53,7 @@ SELECT CAST(EXTRACT(EPOCH FROM least(
 
 
 class DatabaseSnapshot:
-    """`metadata.interface.Snapshot` on a connection whose read-only transaction is the view."""
+    """`airflow.interface.Snapshot` on a connection whose read-only transaction is the view."""
 
     def __init__(
         self, connection: Connection, queries: Queries, address: DatabaseAddress, oldest: datetime | None
@@ -86,7 +86,7 @@ class DatabaseSnapshot:
     def batches(
         self, *, include_archives: bool = True, dag_ids: Collection[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Every row of every XCom table, or those of some DAGs; see `metadata.interface.Snapshot.batches`."""
+        """Every row of every XCom table, or those of some DAGs; see `airflow.interface.Snapshot.batches`."""
         scope = DagScope.of(dag_ids, self._queries.engine)
         shape = self._queries.shape
         with session_beside(self._connection, self._address) as session:
@@ -106,7 +106,7 @@ class DatabaseSnapshot:
         return None if newest is None else int(newest)
 
     def records(self, selection: Selection) -> Iterator[RowRecord]:
-        """Every row of the live tables that is meant, with all columns; see `metadata.interface.Snapshot.records`."""
+        """Every row of the live tables that is meant, with all columns; see `airflow.interface.Snapshot.records`."""
         chosen = SelectionFilter.of(selection, self._queries.engine)
         return selected_records(self._connection, self._queries, self._address, chosen)
 

@@ -48,7 +48,7 @@ WHERE m.tbl_name = :name
 
 
 def weights_of(connection: Connection, queries: Queries, *, counted: int = _COUNTED) -> list[TableWeight]:
-    """The weight of each XCom table, live ones first, then archives; see `metadata.interface.Source.weights`.
+    """The weight of each XCom table, live ones first, then archives; see `airflow.interface.Source.weights`.
 
     The rows of tables of at most `counted` bytes are counted, those of larger ones are estimated.
     """

@@ -17,7 +17,7 @@ _UNFINISHED = ".unfinished-"
 
 
 class FolderTarget:
-    """A folder (`stores.backup_target.BackupTarget`); it is made when something is written."""
+    """A folder (`backup.target.BackupTarget`); it is made when something is written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -10,7 +10,7 @@ from xcomctl.s3.interface import Description, TransferStore
 
 
 class S3Target:
-    """A prefix of a bucket (`stores.backup_target.BackupTarget`), with the endpoint and the credentials of a store."""
+    """A prefix of a bucket (`backup.target.BackupTarget`), with the endpoint and the credentials of a store."""
 
     def __init__(self, store: TransferStore, root: Root) -> None:
         self._store = store

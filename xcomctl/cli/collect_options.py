@@ -144,7 +144,7 @@ def _beyond_the_policy(file: PolicyFile | None) -> dict[str, Any]:
 
 
 def parse_wait(text: str | None, *, sharded: bool = False) -> timedelta:
-    """Read `--wait-lock`. Shares that are collected at the same time take turns. Raises UsageError."""
+    """Read `--wait-lock`. Shards that are collected at the same time take turns. Raises UsageError."""
     if text is None:
         return _TURNS if sharded else timedelta(0)
     return parse_keep("--wait-lock", text)

@@ -50,7 +50,7 @@ class MetricsRecorder:
         return self.file is not None
 
     def about(self, roots: Sequence[Root | str], shard: str | None = None) -> None:
-        """Which stores the run is about, and which share of them."""
+        """Which stores the run is about, and which shard of them."""
         if self.file is not None:
             self.file.about(",".join(getattr(root, "uri", str(root)) for root in roots), shard)
 

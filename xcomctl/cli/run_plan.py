@@ -126,7 +126,7 @@ def _recover_unfinished(plan: Plan, session: Session, options: ApplyOptions, log
     left_open = unfinished(session.store, roots, on_damage=lambda _: None)
     database = session.source.identity()
     if any(operation.database == database for operation in left_open):
-        # Of several that work on shares at the same time, each sees what the others have not finished yet.
+        # Of several that work on shards at the same time, each sees what the others have not finished yet.
         at_work = (LockedError,) if plan.scope.get("shard") else ()
         with (
             suppress(*at_work),

@@ -46,7 +46,7 @@ class JudgingOptions(PolicyOptions):
 
     @property
     def said(self) -> str | None:
-        """Those that were given, as one would type them; None if none was. Without the share, which is told apart."""
+        """Those that were given, as one would type them; None if none was. Without the shard, which is told apart."""
         given = {
             "--older-than": self.older_than,
             "--keep-last": self.keep_last,

@@ -126,10 +126,6 @@ class SeaweedFS:
         """Process id of the server while it runs."""
         return self._process.pid if self._process else None
 
-    def credentials_of(self, guest: str) -> Credentials:
-        """Key pair of one of the `guests`, or of `admin`."""
-        return self._credentials[guest]
-
     def environment(self, user: str = _ADMIN) -> dict[str, str]:
         """The AWS variables with which boto3 and the AWS tools talk to this server."""
         credentials = self._credentials[user]

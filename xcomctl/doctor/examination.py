@@ -53,9 +53,9 @@ def examine(context: CheckContext, *, quick: bool = False) -> Iterator[CheckResu
             continue
         found: list[CheckResult] = []
         try:
-            for diagnosis in check.run(context):
-                found.append(diagnosis)
-                yield diagnosis
+            for result in check.run(context):
+                found.append(result)
+                yield result
         except XcomctlError as error:
             found.append(CheckResult(check.name, "fail", str(error), error.hint))
             yield found[-1]

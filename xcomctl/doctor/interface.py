@@ -47,7 +47,7 @@ class CheckResult:
 class Check:
     """One check. It is skipped where a part that it `needs` could not be opened.
 
-    A check that `opens` a part decides that: by one diagnosis at least that is neither `fail` nor `skipped`. An error of
+    A check that `opens` a part decides that: by one result at least that is neither `fail` nor `skipped`. An error of
     our tree that `run` raises is a `fail`.
     """
 

@@ -43,7 +43,7 @@ class Scope:
     backup_to: str | None = None
     """Where rows that go are backed up before, with their objects: `s3://bucket/prefix` or a folder."""
     shard: Shard | None = None
-    """The share of DAGs and objects that is looked at; None is all of it."""
+    """The shard of DAGs and objects that is looked at; None is all of it."""
 
     def question(self) -> Question:
         """By what rows and objects are judged. Dangling rows are only counted: a plan does nothing about them."""

@@ -1,4 +1,4 @@
-"""The mark: rows and objects joined in DuckDB, so that what grows with the bucket never becomes Python objects."""
+"""Both sides joined: rows and objects in DuckDB, and questions to them. What grows with the bucket is no Python object."""
 
 from xcomctl.inventory.build import Inventory
 

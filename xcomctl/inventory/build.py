@@ -105,7 +105,7 @@ class Inventory:
         yield from self.sql.sql(query).to_arrow_reader(_BATCH)
 
     def add_objects(self, root: Root, batches: Iterable[pa.RecordBatch]) -> None:
-        """Add a listing of everything below `root` (batches of `stores.interface.object_schema`)."""
+        """Add a listing of everything below `root` (batches of `s3.interface.object_schema`)."""
         statement = self._keys.insert()
 
         def add(table: pa.Table) -> None:
@@ -132,7 +132,7 @@ class Inventory:
             self.add_objects(root, [pa.RecordBatch.from_pylist(records, schema=object_schema())])
 
     def add_rows(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Add every row of a snapshot (batches of `metadata.interface.row_schema`), after all objects.
+        """Add every row of a snapshot (batches of `airflow.interface.row_schema`), after all objects.
 
         May be called again, for other rows and after more objects; what is new is linked to all that is there.
         """

@@ -1,6 +1,6 @@
 """What most stored values say, told by SQL: one reference and little else, or neither a reference nor a uuid.
 
-Any other value, and any doubt, is left to `careful_values`. Both say the same of a value that is plain.
+Any other value, and any doubt, is left to `decode_python`. Both say the same of a value that is plain.
 """
 
 # Patterns are constants of the dialects, places are quoted as literals.
@@ -104,7 +104,7 @@ def read_plain(
     With `all_careful` that is every value but NULL. `only` is a condition on `key_hash` and `uuid_hash`: of the rows whose
     value is told, those that do not meet it are left out.
 
-    `batch` has the columns of `metadata.interface.row_schema`, `row_id`, and `text`: the value if it is UTF-8, else NULL.
+    `batch` has the columns of `airflow.interface.row_schema`, `row_id`, and `text`: the value if it is UTF-8, else NULL.
     """
     edges = " ".join(
         f"WHEN starts_with(text, {literal(before)}) AND ends_with(text, {literal(after)}) THEN {number + 1}"

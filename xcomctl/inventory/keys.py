@@ -1,6 +1,6 @@
 """Which dialect claims a key, done by RE2 inside DuckDB for very many of them.
 
-What every mark needs is computed as objects come: the claim, and by what a value must mention the object. What only some
+What every scan needs is computed as objects come: the claim, and by what a value must mention the object. What only some
 questions need, the coordinates in the key, is computed by a view when it is asked for.
 """
 
@@ -62,7 +62,7 @@ class KeySql:
         return table, view
 
     def insert(self) -> str:
-        """Add `batch` (`stores.interface.object_schema`) to `listed_objects`. Parameter: $prefix_length."""
+        """Add `batch` (`s3.interface.object_schema`) to `listed_objects`. Parameter: $prefix_length."""
         claims = " ".join(
             f"WHEN regexp_matches(key, {literal(pattern.pattern)}) THEN {number}"
             for number, pattern in enumerate(self._patterns)

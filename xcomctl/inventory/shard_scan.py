@@ -135,7 +135,7 @@ class ShardScan:
         inventory.run_script("drop_others.sql", {"nameless": self.shard.takes_nameless})
 
     def own(self, inventory: Inventory, actions: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Those of `actions` (`plan_actions.action_schema`) that are of this shard."""
+        """Those of `actions` (batches with the columns of a plan's actions) that are of this shard."""
         import pyarrow as pa
 
         for batch in actions:

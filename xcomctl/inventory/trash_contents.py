@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def trash_actions(
     inventory: Inventory, store: Store, *, keep: timedelta, now: datetime, listed_before: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Actions `restore_object` and `purge_object` of a classified inventory, as batches of `plan_actions.action_schema`.
+    """Actions `restore_object` and `purge_object` of a classified inventory, in batches with the columns of a plan.
 
     `now` is by the store's clock. With `listed_before` the objects are those of a stored listing, apart from what is in
     the trash. Raises StoreError, UnreadableError.

@@ -81,7 +81,7 @@ class S3Settings:
 
 
 class S3Store:
-    """An S3 store (`stores.interface.Store`). Connects at first use; may be used from several threads."""
+    """An S3 store (`s3.interface.Store`). Connects at first use; may be used from several threads."""
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings

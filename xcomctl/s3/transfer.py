@@ -62,7 +62,7 @@ class Uploader:
     def upload(
         self, address: ObjectAddress, body: BinaryIO, size: int, description: Description, *, if_absent: bool
     ) -> ObjectInfo:
-        """Write and describe the object; see `stores.transfer.TransferStore.upload`."""
+        """Write and describe the object; see `s3.interface.TransferStore.upload`."""
         if if_absent and not self._proven and self._store.stat(address) is not None:
             raise _conflict(address)
         named: dict[str, Any] = {"Bucket": address.bucket, "Key": address.key}

@@ -43,7 +43,7 @@ class Writer:
         self._proven = proven
 
     def put(self, address: ObjectAddress, body: bytes, *, if_absent: bool, if_etag: str | None) -> ObjectInfo:
-        """Write and describe the object; see `stores.interface.Store.put`."""
+        """Write and describe the object; see `s3.interface.Store.put`."""
         condition: dict[str, Any] = {}
         if if_absent:
             condition = {"IfNoneMatch": "*"}

@@ -131,15 +131,15 @@ def _examine(
                 statuses.append(one.status)
                 yield one
 
-    diagnoses = all_of_them()
+    results = all_of_them()
     if style.format == "table" and style.columns is None and style.template is None:
         from rich.console import Console
 
-        print_checks(Console(file=sys.stdout, highlight=False, markup=False, emoji=False), diagnoses)
+        print_checks(Console(file=sys.stdout, highlight=False, markup=False, emoji=False), results)
     elif style.format == "json" and style.columns is None:
         from xcomctl.cli.output.formats import document_chunks
 
-        checks = [one.document() for one in diagnoses]
+        checks = [one.document() for one in results]
         head = {
             "schema": "xcomctl.doctor/1",
             "examined_at": format_time(datetime.now(timezone.utc)),
@@ -148,7 +148,7 @@ def _examine(
         for chunk in document_chunks(head, "checks", checks):
             sys.stdout.write(chunk)
     else:
-        write(diagnoses, CHECK_COLUMNS, style, sys.stdout)
+        write(results, CHECK_COLUMNS, style, sys.stdout)
     return "fail" in statuses
 
 

@@ -171,7 +171,7 @@ def du(
             question.check(growth=parts.growth)
             kept = snapshot_file_to_query(inventory, session, JudgingOptions(policy=policy), log, opened)
             opened.enter_context(kept)
-            # A kept inventory is asked where the database is out of reach, too.
+            # A snapshot file is asked where the database is out of reach, too.
             asked = not _is_kept(inventory) and (record.wanted or for_people(style))
             weights = session.source.weights() if asked else []
             _record(record, kept, question, weights)

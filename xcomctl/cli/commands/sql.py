@@ -87,7 +87,7 @@ _TABLE_COLUMNS: tuple[Column[dict[str, str]], ...] = (
 
 
 def plain(value: Any) -> Any:
-    """A value of DuckDB as a machine value of `render.columns`.
+    """A value of DuckDB as a machine value of `output.columns`.
 
     Numbers that are none become None, bytes hex digits; dates, times of day and UUIDs become text.
     """

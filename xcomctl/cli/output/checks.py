@@ -32,11 +32,11 @@ _NAME_WIDTH = 23
 _LEAST_WIDTH = 30
 
 
-def print_checks(console: Console, diagnoses: Iterable[CheckResult]) -> None:
+def print_checks(console: Console, results: Iterable[CheckResult]) -> None:
     """Print each check as soon as it is done, those that were skipped together at the end, and the counts."""
     counts: Counter[Status] = Counter()
     skipped: dict[str, list[str]] = {}
-    for one in diagnoses:
+    for one in results:
         counts[one.status] += 1
         if one.status == "skipped":
             skipped.setdefault(one.why, []).append(one.check)

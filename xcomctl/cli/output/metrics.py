@@ -73,7 +73,7 @@ class MetricsFile:
             self._labels["root"] = labels.get("root", "")
 
     def about(self, root: str, shard: str | None) -> None:
-        """Say which stores, and which share of them, the figures are of."""
+        """Say which stores, and which shard of them, the figures are of."""
         self._labels["root"] = root
         if shard is not None:
             self._labels["shard"] = shard

@@ -103,8 +103,8 @@ class _Execution:
 
     def discard(self, verification: Verification) -> None:
         actions = self._plan.actions.records("delete_object")
-        doomed = (DeleteCandidate(_object(action), action["reusable"] is not False) for action in actions)
-        while waiting := list(islice(doomed, OBJECTS_PER_CHECK)):
+        candidates = (DeleteCandidate(_object(action), action["reusable"] is not False) for action in actions)
+        while waiting := list(islice(candidates, OBJECTS_PER_CHECK)):
             attempts = 0
             while waiting:
                 waiting = self._unreferenced(waiting)
@@ -137,13 +137,13 @@ class _Execution:
 
     def _unreferenced(self, waiting: Sequence[DeleteCandidate]) -> list[DeleteCandidate]:
         referenced = still_referenced(
-            [doomed.info for doomed in waiting],
+            [candidate.info for candidate in waiting],
             self._operation.source,
             self._operation.roots,
             self._reading,
         )
         self._outcome.objects["referenced"] += len(referenced)
-        return [doomed for doomed in waiting if doomed.info.address not in referenced]
+        return [candidate for candidate in waiting if candidate.info.address not in referenced]
 
     def verify(self, verification: Verification) -> None:
         # How many rows are left is noted, too: fewer of them must not look like a loss to the next operation.

@@ -53,7 +53,7 @@ def cross_match(
 ) -> Guard:
     """Refuses where hardly any reference under the stores matches an object.
 
-    A share may have few references, or none: some of the others' count as well.
+    A shard may have few references, or none: some of the others' count as well.
     Where the objects are those of a stored listing, rows that were written after it do not count.
     """
     referring, present = inventory.run(
@@ -88,7 +88,7 @@ def cross_match(
 def unreadable_references(inventory: Inventory, deletes_orphans: bool, others: OtherShards) -> Guard:
     """Refuses where rows speak of a place below a root, and no dialect could tell which object they mean.
 
-    Rows of other shares may mean objects of this one.
+    Rows of other shards may mean objects of this one.
     """
     found = inventory.run(
         """

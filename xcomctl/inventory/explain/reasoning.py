@@ -1,4 +1,4 @@
-"""Mark and judge everything as a collection does, then tell what led to the verdict on one row or one object."""
+"""Judge everything as a collection does, then tell what led to the verdict on one row or one object."""
 
 from __future__ import annotations
 

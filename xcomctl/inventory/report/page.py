@@ -26,8 +26,8 @@ _UNKNOWN = {"dag": "(no DAG)", "task": "(no task)", "key": "(no key)"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Share:
-    """A line of a table with a bar. Shares are of the longest bar, in percent."""
+class _StateBar:
+    """A line of a table with a bar. Its length is in percent of the longest one."""
 
     state: State
     count: int
@@ -70,8 +70,8 @@ def render_page(figures: Figures) -> str:
         generator=f"{GENERATOR} {__version__}",
         about=figures.about,
         weight=figures.weight,
-        object_states=_shares(figures.totals, "objects", OBJECTS),
-        row_states=_shares(figures.totals, "rows", ROWS),
+        object_states=_state_bars(figures.totals, "objects", OBJECTS),
+        row_states=_state_bars(figures.totals, "rows", ROWS),
         findings=findings_of(figures),
         dags=figures.dags,
         growth=_growth(figures.growth),
@@ -142,11 +142,11 @@ def _inlined(parts: Mapping[str, str]) -> dict[str, Any]:
     return {name: Markup(text) for name, text in parts.items()} | {"content_policy": policy}  # noqa: S704 - our own
 
 
-def _shares(totals: list[Record], what: str, states: tuple[State, ...]) -> list[_Share]:
+def _state_bars(totals: list[Record], what: str, states: tuple[State, ...]) -> list[_StateBar]:
     found = {total["state"]: total for total in totals if total["what"] == what}
     longest = max((total["bytes"] or 0 for total in found.values()), default=0) or 1
     return [
-        _Share(
+        _StateBar(
             state,
             found[state.name]["count"],
             found[state.name]["bytes"] or 0,

@@ -1,4 +1,4 @@
-"""Question a kept inventory: one SELECT at a time, without a way to anything but its tables."""
+"""Question a snapshot file: one SELECT at a time, without a way to anything but its tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of a kept inventory. Columns may be added; where one changes or goes, the version rises."""
+"""The tables of a snapshot file. Columns may be added; where one changes or goes, the version rises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the bytes are, by the tables of a kept inventory: in parts, as they grow, and where that leads."""
+"""Where the bytes are, by the tables of a snapshot file: in parts, as they grow, and where that leads."""
 
 from xcomctl.inventory.usage.breakdown import (
     DEPTHS,

@@ -24,7 +24,7 @@ _SURELY_LISTED = timedelta(days=1)
 
 
 class S3Inventory:
-    """An inventory as a listing (`stores.stored_listing.StoredListing`), read through a store.
+    """An inventory as a listing (`s3.interface.StoredListing`), read through a store.
 
     One data file after the other is copied to `tmp` (the system's folder for temporary files if None).
     """

@@ -224,7 +224,7 @@ class ParallelListing:
             self._ready.append(objects)
             self._to_read.notify()
 
-    # --- stealing -----------------------------------------------------------------------------------------------------
+    # --- splitting ----------------------------------------------------------------------------------------------------
 
     def _sent_ahead(self, victim: KeyRange) -> tuple[KeyRange, Iterator[list[str]]]:
         """Whoever finds where others could begin to read what a key range has still before it."""

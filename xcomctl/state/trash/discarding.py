@@ -31,24 +31,24 @@ class Trash:
         self._operation_id = operation_id
         self._capabilities = capabilities
 
-    def way(self, doomed: DeleteCandidate) -> Way:
+    def way(self, candidate: DeleteCandidate) -> Way:
         """How this object can go."""
-        can = self._capabilities[self._root(doomed.info.address)]
+        can = self._capabilities[self._root(candidate.info.address)]
         if can.versioning == "enabled":
             return "marker"
-        if doomed.reusable and not (can.conditional_delete or can.conditional_batch):
+        if candidate.reusable and not (can.conditional_delete or can.conditional_batch):
             return "kept"
         # A conditional deletion alone takes a second write of the same bytes for the first: a copy outlives that.
-        return "none" if not self.keep and not doomed.reusable else "copy"
+        return "none" if not self.keep and not candidate.reusable else "copy"
 
     def intend(self, objects: Sequence[DeleteCandidate]) -> list[Intent]:
         """What would be done with each object, for the journal."""
         intents = []
-        for doomed in objects:
-            way, address = self.way(doomed), doomed.info.address
+        for candidate in objects:
+            way, address = self.way(candidate), candidate.info.address
             root = self._root(address)
             copy = copy_address(root, self._operation_id, address) if way == "copy" else None
-            intents.append(Intent(doomed.info, way, copy))
+            intents.append(Intent(candidate.info, way, copy))
         return intents
 
     def discard(self, intents: Sequence[Intent], number: int) -> list[DiscardOutcome]:

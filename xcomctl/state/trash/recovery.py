@@ -144,18 +144,18 @@ def _purge_version(store: Store, entry: TrashEntry) -> Recovery:
     hidden = entry.kept_as
     assert isinstance(hidden, HiddenVersion)  # noqa: S101 - the caller chose them
     versions = store.versions(entry.original)
-    doomed = next((v for v in versions if v.version_id == hidden.version_id and not v.is_marker), None)
-    if doomed is not None and doomed.is_latest:
+    payload = next((v for v in versions if v.version_id == hidden.version_id and not v.is_marker), None)
+    if payload is not None and payload.is_latest:
         return Recovery(entry, "there")
-    if doomed is not None:
+    if payload is not None:
         # The version first: without its marker it would show up again in between.
-        (removal,) = store.delete_versions([doomed])
+        (removal,) = store.delete_versions([payload])
         if removal.result == "failed":
             return Recovery(entry, "failed", removal.cause)
     # Older versions need the marker, too, to stay hidden.
-    if all(version.is_marker or version == doomed for version in versions):
+    if all(version.is_marker or version == payload for version in versions):
         store.delete_versions([v for v in versions if v.is_marker and v.version_id == hidden.marker_id])
-    return Recovery(entry, "gone" if doomed is None else "purged")
+    return Recovery(entry, "gone" if payload is None else "purged")
 
 
 def _deletions(store: Store, entries: Sequence[TrashEntry]) -> tuple[list[PurgeResult], list[str | None]]:
