@@ -26,7 +26,7 @@ class PartWriter:
     """Writes lines of one kind into as many parts as they take. Use it in a `with`; `parts` is whole afterwards."""
 
     def __init__(self, backup_target: BackupTarget, backup_id: str, kind: PartKind) -> None:
-        self._shelf = backup_target
+        self._target = backup_target
         self._backup_id = backup_id
         self._kind = kind
         self._open = ExitStack()
@@ -71,7 +71,7 @@ class PartWriter:
             digest.update(chunk)
         self._file.seek(0)
         name = part_name(self._backup_id, self._kind, len(self.parts) + 1)
-        self._shelf.write(name, self._file, size)
+        self._target.write(name, self._file, size)
         self.parts.append(ManifestPart(name, self._kind, self._lines, size, digest.hexdigest()))
         self._open.close()
         self._file, self._zip, self._lines, self._bytes = None, None, 0, 0

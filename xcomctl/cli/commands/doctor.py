@@ -123,7 +123,7 @@ def _examine(
                     reports.append(shown.enter_context(stages(log)))
                 reports[0](stage, count)
 
-            settings, context = _patient(session, policy=policy, report=report)
+            settings, context = _context(session, policy=policy, report=report)
             for one in chain(settings, examine(context, quick=quick)):
                 # Progress of a check ends before what comes of it is written.
                 shown.close()
@@ -152,7 +152,7 @@ def _examine(
     return "fail" in statuses
 
 
-def _patient(
+def _context(
     session: Session, *, policy: Path | None = None, report: Progress
 ) -> tuple[list[CheckResult], CheckContext]:
     """What is to be examined, as far as it is configured, and what is wrong with the configuration."""

@@ -160,7 +160,7 @@ def du(
             by, written.within(names.selection(), datetime.now(timezone.utc)), parts.most(style), style
         )
         with Interruption(), connection.open(resources) as session, ExitStack() as opened:
-            if record.wanted and not _is_kept(inventory):
+            if record.wanted and not _is_snapshot_file(inventory):
                 record.about(session.roots)
             if parts.tables:
                 _require_alone(names, written, inventory, policy)
@@ -169,18 +169,20 @@ def du(
                 _write_tables(weights, style)
                 return
             question.check(growth=parts.growth)
-            kept = snapshot_file_to_query(inventory, session, JudgingOptions(policy=policy), log, opened)
-            opened.enter_context(kept)
+            snapshot_file = snapshot_file_to_query(
+                inventory, session, JudgingOptions(policy=policy), log, opened
+            )
+            opened.enter_context(snapshot_file)
             # A snapshot file is asked where the database is out of reach, too.
-            asked = not _is_kept(inventory) and (record.wanted or for_people(style))
+            asked = not _is_snapshot_file(inventory) and (record.wanted or for_people(style))
             weights = session.source.weights() if asked else []
-            _record(record, kept, question, weights)
+            _record(record, snapshot_file, question, weights)
             if parts.growth:
-                question.write_growth(kept)
+                question.write_growth(snapshot_file)
                 return
-            total = question.write_parts(kept)
+            total = question.write_parts(snapshot_file)
             if for_people(style):
-                question.write_summary(kept, total, weights)
+                question.write_summary(snapshot_file, total, weights)
             if not total.rows and not total.objects:
                 log.note("nothing matches")
 
@@ -204,27 +206,29 @@ class _Question:
         else:
             require_columns(self._columns(UsagePart((), 0, 0, 0, 0)), self.style)
 
-    def growth(self, kept: SnapshotFile) -> Growth | None:
+    def growth(self, snapshot_file: SnapshotFile) -> Growth | None:
         """What comes in; None where that cannot be told."""
         from xcomctl.inventory.usage import growth_of
 
-        return None if self.chosen.until is not None else growth_of(kept, self.chosen)
+        return None if self.chosen.until is not None else growth_of(snapshot_file, self.chosen)
 
-    def write_growth(self, kept: SnapshotFile) -> None:
+    def write_growth(self, snapshot_file: SnapshotFile) -> None:
         from xcomctl.cli.output.usage import DAY_COLUMNS
         from xcomctl.inventory.usage import new_bytes
 
-        write(new_bytes(kept, self.chosen), DAY_COLUMNS, self.style, sys.stdout)
+        write(new_bytes(snapshot_file, self.chosen), DAY_COLUMNS, self.style, sys.stdout)
 
-    def write_parts(self, kept: SnapshotFile) -> UsagePart:
+    def write_parts(self, snapshot_file: SnapshotFile) -> UsagePart:
         """Write the parts; the whole, for what else is said of it."""
         from xcomctl.inventory.usage import break_down
 
-        found = break_down(kept, self.by, self.chosen, top=self.top)
+        found = break_down(snapshot_file, self.by, self.chosen, top=self.top)
         write(found.parts, self._columns(found.total), self.style, sys.stdout)
         return found.total
 
-    def write_summary(self, kept: SnapshotFile, total: UsagePart, weights: Sequence[TableWeight]) -> None:
+    def write_summary(
+        self, snapshot_file: SnapshotFile, total: UsagePart, weights: Sequence[TableWeight]
+    ) -> None:
         """For people: the sum, where it leads, and, of all of it, what the database's own tables weigh."""
         from xcomctl.airflow.interface import Selection
         from xcomctl.cli.output.usage import growth_line, weight_lines
@@ -233,11 +237,11 @@ class _Question:
         lines = [
             f"total: {format_size(total.bytes)} in {quantity(total.rows, 'row')} and {quantity(total.objects, 'object')}"
         ]
-        for part in break_down(kept, dimensions(["state"]), self.chosen).parts:
+        for part in break_down(snapshot_file, dimensions(["state"]), self.chosen).parts:
             if part.place == ("reserved",):
                 own = f"{format_size(part.bytes)} in {quantity(part.objects, 'object')}"
                 lines.append(f"of it xcomctl's own, trash and journal: {own}")
-        growth = self.growth(kept)
+        growth = self.growth(snapshot_file)
         if growth is not None:
             lines.append(growth_line(growth, total))
         if self.chosen == Selection():
@@ -257,23 +261,23 @@ class _Question:
         )
 
 
-def _is_kept(inventory: str | None) -> bool:
+def _is_snapshot_file(inventory: str | None) -> bool:
     """Whether the option names a file of ours, and not an S3 Inventory."""
     return inventory is not None and "://" not in inventory
 
 
 def _record(
-    record: MetricsRecorder, kept: SnapshotFile, question: _Question, weights: Sequence[TableWeight]
+    record: MetricsRecorder, snapshot_file: SnapshotFile, question: _Question, weights: Sequence[TableWeight]
 ) -> None:
     if not record.wanted:
         return
     from xcomctl.inventory.usage import break_down, dimensions
 
-    record.about(kept.about().roots)
+    record.about(snapshot_file.about().roots)
     record.weights(weights)
-    record.states(list(break_down(kept, dimensions(["state"]), question.chosen).parts))
-    by_dag = break_down(kept, dimensions(["dag"]), question.chosen, top=_DAGS_RECORDED)
-    record.dags(list(by_dag.parts), question.growth(kept))
+    record.states(list(break_down(snapshot_file, dimensions(["state"]), question.chosen).parts))
+    by_dag = break_down(snapshot_file, dimensions(["dag"]), question.chosen, top=_DAGS_RECORDED)
+    record.dags(list(by_dag.parts), question.growth(snapshot_file))
 
 
 def _require_alone(

@@ -66,10 +66,10 @@ def fsck(
             from xcomctl.inventory.judging import Question
 
             question = Question(min_age=grace, ignore_archives=ignore_archives, shard=part)
-            with ExitStack() as kept:
+            with ExitStack() as opened:
                 # Progress ends before the result is written.
                 with both_sides(session, log, inventory) as sides:
-                    result = kept.enter_context(check(sides, question, now=datetime.now(timezone.utc)))
+                    result = opened.enter_context(check(sides, question, now=datetime.now(timezone.utc)))
                 record.check(result)
                 emit_fsck(result, style, samples=samples)
                 found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)

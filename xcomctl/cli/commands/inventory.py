@@ -58,8 +58,8 @@ def inventory(
 
         require_replaceable(out)
         make_inventory(out, session, judging, log, s3_inventory=inventory)
-        with open_snapshot_file(out, session.resources) as kept:
-            about, totals = kept.about(), kept.totals()
+        with open_snapshot_file(out, session.resources) as snapshot_file:
+            about, totals = snapshot_file.about(), snapshot_file.totals()
     log.note(f"the inventory is in {out}", hint=f"xcomctl sql --inventory {shlex.quote(str(out))} STATEMENT")
     if style.format == "json" and style.columns is None:
         head = {"schema": "xcomctl.inventory/1", "path": str(out), **machine(asdict(about))}

@@ -57,7 +57,7 @@ def report(
     out = out.expanduser()
     require_replaceable(out)
     with Interruption(), connection.open(resources) as session, ExitStack() as opened:
-        kept = opened.enter_context(snapshot_file_to_query(inventory, session, judging, log, opened))
-        page = render_page(read_figures(kept))
+        snapshot_file = opened.enter_context(snapshot_file_to_query(inventory, session, judging, log, opened))
+        page = render_page(read_figures(snapshot_file))
         save(page, out)
     log.note(f"the report is in {out} ({format_size(len(page.encode()))}); open it in a browser")

@@ -59,8 +59,8 @@ def sql(
     question = sys.stdin.read() if statement == "-" else statement
     log = log_options.log()
     with Interruption(), connection.open(resources) as session, ExitStack() as opened:
-        kept = opened.enter_context(snapshot_file_to_query(inventory, session, judging, log, opened))
-        answer = kept.ask(question)
+        snapshot_file = opened.enter_context(snapshot_file_to_query(inventory, session, judging, log, opened))
+        answer = snapshot_file.ask(question)
         columns = [_column(at, name, kind) for at, (name, kind) in enumerate(answer.columns)]
         write(answer.records, columns, style, sys.stdout)
 

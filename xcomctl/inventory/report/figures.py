@@ -70,23 +70,23 @@ class Figures:
         return sum((dag.weight for dag in self.dags), Weight())
 
 
-def read_figures(kept: SnapshotFile) -> Figures:
+def read_figures(snapshot_file: SnapshotFile) -> Figures:
     """Ask the inventory. Raises UnreadableError where it is damaged."""
     return Figures(
-        about=kept.about(),
-        totals=kept.totals(),
-        dags=_dags(_records(kept, "tree")),
-        growth=_records(kept, "growth"),
-        ages=_records(kept, "ages"),
-        largest=_records(kept, "largest"),
-        freed=_records(kept, "freed"),
-        findings=_records(kept, "findings"),
+        about=snapshot_file.about(),
+        totals=snapshot_file.totals(),
+        dags=_dags(_records(snapshot_file, "tree")),
+        growth=_records(snapshot_file, "growth"),
+        ages=_records(snapshot_file, "ages"),
+        largest=_records(snapshot_file, "largest"),
+        freed=_records(snapshot_file, "freed"),
+        findings=_records(snapshot_file, "findings"),
     )
 
 
-def _records(kept: SnapshotFile, name: str) -> list[Record]:
+def _records(snapshot_file: SnapshotFile, name: str) -> list[Record]:
     question = resources.files(__package__).joinpath(f"sql/{name}.sql").read_text(encoding="utf-8")
-    answer = kept.ask(question)
+    answer = snapshot_file.ask(question)
     names = [name for name, _ in answer.columns]
     return [dict(zip(names, record, strict=True)) for record in answer.records]
 

@@ -58,7 +58,7 @@ class ParallelListing:
         self._starts: deque[str] = deque()
         self._begun: set[str] = set()
         """Starts to which an answer is on its way."""
-        self._scouting: tuple[KeyRange, Iterator[list[str]]] | None = None
+        self._split: tuple[KeyRange, Iterator[list[str]]] | None = None
         self._seams: list[Seam] = []
         self._ready: deque[pa.RecordBatch] = deque()
         self._busy = 0
@@ -149,17 +149,15 @@ class ParallelListing:
         # One question at a time: its answer is for all who are idle by then.
         if self._asking:
             return None
-        if self._scouting is None:
+        if self._split is None:
             rich = [
                 one for one in self._ranges if one.pages >= one.pages_before_split and one.latest is not None
             ]
             if not rich:
                 return None
-            self._scouting = self._sent_ahead(
-                max(rich, key=lambda one: promise(one, self._pages.root.prefix))
-            )
+            self._split = self._split_of(max(rich, key=lambda one: promise(one, self._pages.root.prefix)))
         self._asking = True
-        return partial(self._ask_what_lies_ahead, *self._scouting)
+        return partial(self._ask_what_lies_ahead, *self._split)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -226,8 +224,8 @@ class ParallelListing:
 
     # --- splitting ----------------------------------------------------------------------------------------------------
 
-    def _sent_ahead(self, victim: KeyRange) -> tuple[KeyRange, Iterator[list[str]]]:
-        """Whoever finds where others could begin to read what a key range has still before it."""
+    def _split_of(self, victim: KeyRange) -> tuple[KeyRange, Iterator[list[str]]]:
+        """The one that finds where others could begin to read what a key range has still before it."""
         seam, within = victim.seam, victim.within
         if seam is not None:
             within = max(within, common_folder(victim.position, seam.first), key=len)
@@ -256,7 +254,7 @@ class ParallelListing:
                     self._asking = False
                     return
         with self._lock:
-            self._scouting = None
+            self._split = None
             self._asking = False
 
     def _ask_folder(self, folder: str, token: str | None, after: str) -> Page | None:
