@@ -9,4 +9,4 @@ Progress = Callable[[str, int], None]
 
 
 def no_progress(stage: str, count: int) -> None:
-    """A Report that tells nobody."""
+    """Progress that is told to nobody."""

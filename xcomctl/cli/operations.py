@@ -79,7 +79,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """A context manager inside which both signals raise KeyboardInterrupt: at once, or where a Report is made.
+    """A context manager inside which both signals raise KeyboardInterrupt: at once, or where progress is told.
 
     It leaves the block as typer.Abort.
 

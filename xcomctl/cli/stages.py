@@ -19,7 +19,7 @@ _REST = "rest"
 
 @contextmanager
 def stages(log: StderrLog, *, totals: Mapping[str, int] | None = None) -> Iterator[Progress]:
-    """A Report that shows the stage at hand; silent off a terminal and with `--quiet`.
+    """Progress that shows the stage at hand; silent off a terminal and with `--quiet`.
 
     Of stages in `totals` it is known how many units there are: they show the time that is left, too. The time between
     two reports is that of the stage that reports last.

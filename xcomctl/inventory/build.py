@@ -53,7 +53,7 @@ class Inventory:
         self._dialects = dialects
         self._shortcuts = dialects.shortcuts()
         self._keys = KeySql(dialects.key_patterns(), self._shortcuts)
-        self._search_whole_keys = search_substring_keys
+        self._search_substring_keys = search_substring_keys
         self._report = report
         self._next_row = 0
         self._next_object = 0
@@ -144,7 +144,7 @@ class Inventory:
 
     def _read(self, batches: Iterable[pa.RecordBatch], *, only: str | None = None) -> None:
         new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
-        kinds = self._find_whole_keys()
+        kinds = self._find_substring_keys()
         unbounded = self._unbounded_uuids()
         reader = PythonDecoder(self._dialects, self.roots, keeps_texts=bool(kinds), unbounded=unbounded)
         # Such a uuid or key could reach over the edge of what a plain value quotes.
@@ -211,9 +211,9 @@ class Inventory:
         """Whether the object lies under one of the roots."""
         return any(root.contains(address) for root in self.roots)
 
-    def _find_whole_keys(self) -> list[tuple[bool, int]]:
-        """Fill `whole_keys` with the keys of objects whose layout has no uuid; the kinds that there are."""
-        self.run(FIND_SUBSTRING_KEYS, {"all": self._search_whole_keys})
+    def _find_substring_keys(self) -> list[tuple[bool, int]]:
+        """Fill `substring_keys` with the keys of objects whose layout has no uuid; the kinds that there are."""
+        self.run(FIND_SUBSTRING_KEYS, {"all": self._search_substring_keys})
         return [(bool(coreless), int(segments)) for coreless, segments in self.run(KINDS_OF_SUBSTRING_KEYS)]
 
     def _unbounded_uuids(self) -> list[int]:

@@ -22,7 +22,7 @@ _CORES = " ".join(
 )
 
 FIND_SUBSTRING_KEYS = f"""
-    CREATE OR REPLACE TABLE whole_keys AS
+    CREATE OR REPLACE TABLE substring_keys AS
     SELECT object_id, whole_key, least(len(parts) - 2, {_MOST}) AS segments, CASE segments {_CORES} END AS core,
            parts[1] AS beginning
     FROM (
@@ -32,18 +32,18 @@ FIND_SUBSTRING_KEYS = f"""
         WHERE uuid_hash IS NULL AND (claim IS NOT NULL OR $all)
     )
 """
-"""Makes `whole_keys`. Parameter: $all (also of objects that no dialect claims)."""
+"""Makes `substring_keys`. Parameter: $all (also of objects that no dialect claims)."""
 
 REACHING_OVER_QUOTES = """
-    SELECT EXISTS (FROM whole_keys WHERE contains(whole_key, '"') OR contains(whole_key, chr(92)))
+    SELECT EXISTS (FROM substring_keys WHERE contains(whole_key, '"') OR contains(whole_key, chr(92)))
 """
 """Whether some key could reach over the edge of what a plain value quotes."""
 
-KINDS_OF_SUBSTRING_KEYS = "SELECT DISTINCT core IS NULL, segments FROM whole_keys"
+KINDS_OF_SUBSTRING_KEYS = "SELECT DISTINCT core IS NULL, segments FROM substring_keys"
 
 
 def mentioned_keys(kinds: Sequence[tuple[bool, int]], texts: str) -> str:
-    """Link the objects of `whole_keys`, which are of these kinds, to the rows that hold their key.
+    """Link the objects of `substring_keys`, which are of these kinds, to the rows that hold their key.
 
     `texts` is a query that gives `row_id` and `text`, which may be NULL.
     """
@@ -63,14 +63,14 @@ def mentioned_keys(kinds: Sequence[tuple[bool, int]], texts: str) -> str:
                         SELECT row_id, unnest(parts) AS before, {lists}
                         FROM (SELECT row_id, string_split(text, '/') AS parts FROM texts)
                     )
-                ) t JOIN whole_keys k ON k.core = t.core AND ends_with(t.before, k.beginning)
+                ) t JOIN substring_keys k ON k.core = t.core AND ends_with(t.before, k.beginning)
             ) JOIN texts USING (row_id)
             WHERE contains(text, whole_key)
             """
         )
     if any(coreless for coreless, _ in kinds):
         ways.append(
-            "SELECT row_id, object_id FROM texts JOIN whole_keys ON core IS NULL AND contains(text, whole_key)"
+            "SELECT row_id, object_id FROM texts JOIN substring_keys ON core IS NULL AND contains(text, whole_key)"
         )
     return f"""
         INSERT INTO links

@@ -1,5 +1,5 @@
 -- The inventory: what was read from both sides, and how it hangs together. Times are UTC without zone. The tables
--- `listed_objects` (keys.py), `read_rows` (plain_values.py) and the views of them are there already. No primary keys: an index cannot go to disk.
+-- `listed_objects` (keys.py), `read_rows` (decode_sql.py) and the views of them are there already. No primary keys: an index cannot go to disk.
 
 CREATE SEQUENCE object_ids;
 
