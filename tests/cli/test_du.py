@@ -35,7 +35,7 @@ def test_parts_of_a_deployment(xcomctl: Command, here: Deployment) -> None:
     assert table[-1].endswith(", 3 rows")
 
 
-def test_a_kept_inventory_is_asked_alone(xcomctl: Command, here: Deployment) -> None:
+def test_a_snapshot_file_is_asked_alone(xcomctl: Command, here: Deployment) -> None:
     """Neither database nor store; every format, any dimension; a summary and coloured bars where people read."""
     assert xcomctl("inventory", *here.options, "--older-than", "30d", "--out", "inv.duckdb").code == 0
     asked = ("du", "--inventory", "inv.duckdb")

@@ -216,7 +216,7 @@ def test_without_a_store_it_says_that_it_is_not_complete(xcomctl: Command, deplo
     ]
 
 
-def test_the_inventories_of_all_shares_are_one(xcomctl: Command, here: Deployment) -> None:
+def test_the_inventories_of_all_shards_are_one(xcomctl: Command, here: Deployment) -> None:
     """Each row and each object is in just one of them, judged as in the whole."""
     options = ("inventory", *here.options, "--older-than", "30d", "--out")
     parts = [("whole.duckdb",), ("1.duckdb", "--shard", "1/2"), ("2.duckdb", "--shard", "2/2")]
@@ -226,6 +226,6 @@ def test_the_inventories_of_all_shares_are_one(xcomctl: Command, here: Deploymen
         "SELECT dag_id, run_id, key, state, expires, uri FROM entries",
         "SELECT source_table, dag_id, run_id FROM rows",
     ):
-        whole, *shares = (asked(xcomctl.folder / name, statement) for name, *_ in parts)
-        assert sorted(map(str, whole)) == sorted(str(one) for share in shares for one in share)
+        whole, *shards = (asked(xcomctl.folder / name, statement) for name, *_ in parts)
+        assert sorted(map(str, whole)) == sorted(str(one) for shard in shards for one in shard)
     assert asked(xcomctl.folder / "2.duckdb", "SELECT shard, complete FROM about") == [("2/2", False)]

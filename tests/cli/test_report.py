@@ -14,7 +14,7 @@ from tests.services.command import Command
 from tests.services.deployment import Deployment
 
 
-def test_a_report_of_the_present_and_of_a_kept_inventory(xcomctl: Command, here: Deployment) -> None:
+def test_a_report_of_the_present_and_of_a_snapshot_file(xcomctl: Command, here: Deployment) -> None:
     """Both tell the same, with the policy as it was given; nothing is changed, and nothing else is left behind."""
     here.add_row("small", "r1", {"text": "the value of nobody's business"})
     before = here.state()

@@ -1,4 +1,4 @@
-"""`--shard`: shares that are collected at the same time, and the Kubernetes Job that does so."""
+"""`--shard`: shards that are collected at the same time, and the Kubernetes Job that does so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.services.deployment import DAY, NO_WAIT, Deployment
 JOB = Path(__file__).parents[2] / "examples" / "kubernetes" / "maintenance-job.yaml"
 
 
-def test_shares_that_are_collected_at_once_take_turns(xcomctl: Command, here: Deployment) -> None:
+def test_shards_that_are_collected_at_once_take_turns(xcomctl: Command, here: Deployment) -> None:
     """Each deletes what is its own, none fails, and together they did what one would have done."""
     needed = here.push("train", "new")
     for number in range(4):
@@ -28,7 +28,7 @@ def test_shares_that_are_collected_at_once_take_turns(xcomctl: Command, here: De
         here.upload(f"dag_{number}")
     whole = xcomctl("gc", *here.options, *NO_WAIT, "--older-than", "30d", "--dry-run", "-o", "json", "-q")
     assert whole.code == 0, whole.stderr
-    doomed = {one["uri"] for one in json.loads(whole.stdout)["actions"]}
+    planned = {one["uri"] for one in json.loads(whole.stdout)["actions"]}
 
     def collect(number: int) -> tuple[int, dict[str, Any], str]:
         done = xcomctl(
@@ -41,14 +41,14 @@ def test_shares_that_are_collected_at_once_take_turns(xcomctl: Command, here: De
         ended = list(threads.map(collect, (1, 2)))
     assert [code for code, _, _ in ended] == [0, 0], [stderr for _, _, stderr in ended]
     assert sum(outcome["rows"]["deleted"] for _, outcome, _ in ended) == 5
-    assert sum(outcome["objects"]["deleted"] for _, outcome, _ in ended) == len(doomed) == 10
+    assert sum(outcome["objects"]["deleted"] for _, outcome, _ in ended) == len(planned) == 10
     left, _ = here.state()
-    assert {uri for uri in doomed if uri.removeprefix(f"s3://{here.bucket}/") in left} == set()
+    assert {uri for uri in planned if uri.removeprefix(f"s3://{here.bucket}/") in left} == set()
     assert (needed in left, len(here.dangling())) == (True, 1)
 
 
-def test_a_plan_says_of_which_share_it_is(xcomctl: Command, here: Deployment) -> None:
-    """In its scope; a check of the shares finds together what one finds."""
+def test_a_plan_says_of_which_shard_it_is(xcomctl: Command, here: Deployment) -> None:
+    """In its scope; a check of the shards finds together what one finds."""
     planned = xcomctl("plan", *here.options, "--shard", "2/5", "-o", "json", "-q")
     assert json.loads(planned.stdout)["scope"]["shard"] == "2/5"
     counts = []
@@ -59,7 +59,7 @@ def test_a_plan_says_of_which_share_it_is(xcomctl: Command, here: Deployment) ->
 
 
 @pytest.mark.parametrize("verb", ["gc", "plan", "fsck"])
-def test_a_share_that_is_none_is_refused(xcomctl: Command, verb: str) -> None:
+def test_a_shard_that_is_none_is_refused(xcomctl: Command, verb: str) -> None:
     """Before anything is read."""
     done = xcomctl(verb, "--shard", "0/4")
     assert (done.code, done.stdout) == (2, "")
@@ -67,7 +67,7 @@ def test_a_share_that_is_none_is_refused(xcomctl: Command, verb: str) -> None:
 
 
 def test_the_kubernetes_job_is_valid() -> None:
-    """By the schema of the oldest release that it is for, and of the newest one that is known; with all its shares."""
+    """By the schema of the oldest release that it is for, and of the newest one that is known; with all its shards."""
     job = yaml.safe_load(JOB.read_text())
     for release in ("1.33", kubernetes_validate.latest_version()):
         kubernetes_validate.validate(job, release, strict=True)

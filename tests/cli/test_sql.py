@@ -15,7 +15,7 @@ from tests.cli.test_worlds import connection
 from tests.services.command import COMMAND, Command
 from tests.services.deployment import Deployment
 from tests.services.worlds import World
-from tests.unit.test_kept_inventory import keep
+from tests.unit.test_snapshot_file import keep
 from xcomctl.inventory.snapshot_file import TABLES
 
 BY_DAG = "select dag_id, sum(size) from objects group by 1 order by 1"
@@ -108,7 +108,7 @@ def test_a_wrong_question_is_a_usage_error(xcomctl: Command, kept: tuple[str, ..
 
 
 def test_how_it_was_judged_cannot_be_said_afterwards(xcomctl: Command, kept: tuple[str, ...]) -> None:
-    """With a kept inventory, options such as --older-than would be without effect: a usage error."""
+    """With a snapshot file, options such as --older-than would be without effect: a usage error."""
     done = xcomctl(*kept, "from objects", "--older-than", "30d")
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0].startswith("error: the inventory was judged when it was made")
@@ -131,7 +131,7 @@ def test_a_reader_who_leaves_ends_a_long_answer(xcomctl: Command, kept: tuple[st
     assert (set(first), process.returncode, stderr) == ({"range", "uri"}, 1, b"")
 
 
-def test_a_kept_inventory_needs_neither_database_nor_store(
+def test_a_snapshot_file_needs_neither_database_nor_store(
     xcomctl: Command, kept: tuple[str, ...], world: Callable[..., World]
 ) -> None:
     """It answers where neither is configured, and says what it is of."""

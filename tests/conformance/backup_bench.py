@@ -102,7 +102,7 @@ class Site:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def shelf_kind(request: pytest.FixtureRequest) -> str:
+def target_kind(request: pytest.FixtureRequest) -> str:
     """Where backups are kept."""
     return str(request.param)
 
@@ -137,9 +137,9 @@ def deployed(deploy: Deploy) -> Deployment:
 
 
 @pytest.fixture
-def site(deployed: Deployment, site_of: Callable[..., Site], shelf_kind: str) -> Site:
+def site(deployed: Deployment, site_of: Callable[..., Site], target_kind: str) -> Site:
     """The same, with either kind of target."""
-    return site_of(deployed.database.url, deployed.server.endpoint_url, deployed.root, shelf_kind)
+    return site_of(deployed.database.url, deployed.server.endpoint_url, deployed.root, target_kind)
 
 
 @pytest.fixture

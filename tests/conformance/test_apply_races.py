@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.services.deployment import MONTH, Deploy, Deployment, doomed, two_runs
+from tests.services.deployment import MONTH, Deploy, Deployment, deleted_keys, two_runs
 from tests.services.interposed import Interposed, fails
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
 from tests.services.processes import free_port
@@ -102,7 +102,7 @@ def test_what_happens_between_plan_and_apply_is_noticed(
     gone, new = two_runs(here)
     orphan = here.upload()
     plan = here.plan(MONTH)
-    assert doomed(plan) == {gone, orphan}
+    assert deleted_keys(plan) == {gone, orphan}
     interfere(here, orphan, gone)
     outcome = here.apply(plan)
     assert (
@@ -293,7 +293,7 @@ def test_keys_of_any_kind_are_deleted_exactly(
             lost.add(orphan)
             kept.add(live)
         plan = here.plan()
-        assert doomed(plan) == lost
+        assert deleted_keys(plan) == lost
         here.apply(plan)
         assert (here.keys(), here.dangling()) == (kept, set())
     finally:

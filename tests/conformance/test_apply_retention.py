@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.schemas.airflow_database import SHAPES, Shape
-from tests.services.deployment import DAY, MONTH, Deploy, Deployment, doomed
+from tests.services.deployment import DAY, MONTH, Deploy, Deployment, deleted_keys
 from xcomctl.models import ObjectAddress
 from xcomctl.policy import Policy
 
@@ -152,7 +152,7 @@ def test_orphans_are_judged_by_the_stores_clock(deploy: Deploy) -> None:
     here.upload(key=f"{here.prefix}/README.txt", age=90 * DAY)
     here.settle()
     plan = here.plan(min_age=timedelta(hours=24))
-    assert doomed(plan) == {old}
+    assert deleted_keys(plan) == {old}
     assert {name: plan.totals[f"objects_{name}"] for name in ("live", "orphaned", "recent", "foreign")} == {
         "live": 1,
         "orphaned": 1,
@@ -188,7 +188,7 @@ def test_archive_tables_keep_objects_unless_ignored(deploy: Deploy, ignored: boo
     here.database.execute(f"CREATE TABLE {archive} AS SELECT * FROM xcom WHERE run_id = 'a'")
     here.database.execute("DELETE FROM xcom WHERE run_id = 'a'")
     plan = here.plan(MONTH, ignore_archives=ignored)
-    assert doomed(plan) == ({archived, moved} if ignored else {moved})
+    assert deleted_keys(plan) == ({archived, moved} if ignored else {moved})
     here.database.execute(f"INSERT INTO {archive} SELECT * FROM xcom WHERE run_id = 'b'")
     here.database.execute("DELETE FROM xcom WHERE run_id = 'b'")
     outcome = here.apply(plan, ignore_archives=ignored)
@@ -204,8 +204,8 @@ def test_an_upload_that_replaces_an_old_one_is_not_taken_for_it(deploy: Deploy) 
     here.push(run="old", age=40 * DAY, key=key)
     here.push(run="new")
     plan = here.plan(MONTH, min_age=timedelta(hours=24))
-    assert (doomed(plan), plan.totals["objects_recent"]) == (set(), 1)
-    assert doomed(here.plan(MONTH)) == {key}
+    assert (deleted_keys(plan), plan.totals["objects_recent"]) == (set(), 1)
+    assert deleted_keys(here.plan(MONTH)) == {key}
 
 
 def test_the_tools_own_folder_is_never_touched(deploy: Deploy) -> None:
@@ -215,4 +215,8 @@ def test_the_tools_own_folder_is_never_touched(deploy: Deploy) -> None:
     trash = here.upload(key=f"{here.prefix}/.xcomctl/notes/etl/old/load/11111111-1111-4111-8111-111111111111")
     here.push(run="old", age=40 * DAY, key=trash)
     plan = here.plan(MONTH)
-    assert (doomed(plan), plan.totals["objects_foreign"], plan.totals["objects_scanned"]) == (set(), 0, 1)
+    assert (deleted_keys(plan), plan.totals["objects_foreign"], plan.totals["objects_scanned"]) == (
+        set(),
+        0,
+        1,
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.backup_bench import Site, deployed, plain, shelf_kind, site, site_of
+from tests.conformance.backup_bench import Site, deployed, plain, site, site_of, target_kind
 from tests.services.deployment import Deployment
 from xcomctl.airflow.interface import RowTarget, Selection
 from xcomctl.backup import backup_ids, read_manifest, split_place, verify
@@ -19,7 +19,7 @@ from xcomctl.errors import NotFoundError, StoreError
 from xcomctl.models import digest_of
 from xcomctl.s3.store import S3Settings, S3Store
 
-__all__ = ["deployed", "plain", "shelf_kind", "site", "site_of"]
+__all__ = ["deployed", "plain", "site", "site_of", "target_kind"]
 
 
 def test_only_what_changed_is_copied(site: Site, deployed: Deployment) -> None:
@@ -42,7 +42,7 @@ def test_only_what_changed_is_copied(site: Site, deployed: Deployment) -> None:
     ]
 
 
-def test_a_payload_that_is_gone_from_the_shelf_is_copied_again(plain: Site, tmp_path: Path) -> None:
+def test_a_payload_that_is_gone_from_the_target_is_copied_again(plain: Site, tmp_path: Path) -> None:
     """An unchanged object is not taken for copied if its payload is not there."""
     plain.back_up()
     (payload,) = (tmp_path / "backups" / "objects").rglob("*/*")

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.services.deployment import DAY, MONTH, Deploy, Deployment, doomed
+from tests.services.deployment import DAY, MONTH, Deploy, Deployment, deleted_keys
 from tests.services.fault_proxy import fault_proxy
 from tests.services.s3_inventories import FORMATS, Format, InventoryWriter
 from tests.services.s3_requests import names
@@ -100,7 +100,7 @@ def test_what_changed_since_the_inventory_is_as_it_is_now(here: Deployment) -> N
     found = checked(here, listing)
     assert (found["orphaned"], found["dangling"], found["totals"].objects_recent) == (1, 1, 2)
     plan = here.plan(MONTH, min_age=GRACE, listing=listing)
-    assert doomed(plan) == {key_of(here, "old"), key_of(here, "gone 1+2 é%41")}
+    assert deleted_keys(plan) == {key_of(here, "old"), key_of(here, "gone 1+2 é%41")}
     outcome = here.apply(plan)
     assert (outcome.rows["deleted"], outcome.objects["deleted"]) == (1, 2)
     assert {again, fresh, loose} <= here.keys()
@@ -113,7 +113,7 @@ def test_an_expired_object_that_is_gone_since_makes_its_row_dangling(here: Deplo
     plans = [here.plan(MONTH, min_age=GRACE, listing=given, orphans=False) for given in (None, listing)]
     assert plans[1].totals == plans[0].totals
     assert [plan.action_counts()["delete_row"] for plan in plans] == [1, 1]
-    assert [doomed(plan) for plan in plans] == [set(), set()]
+    assert [deleted_keys(plan) for plan in plans] == [set(), set()]
 
 
 def test_an_object_that_was_written_again_long_ago_goes_as_it_is(here: Deployment) -> None:
@@ -170,7 +170,7 @@ def test_the_guards_know_how_old_the_objects_are(here: Deployment) -> None:
     uri = writer.write("CSV", datetime.now(timezone.utc) - 10 * DAY, before)
     listing = S3Inventory.open(here.store, uri, [Root.parse(here.root)])
     plan = here.plan(MONTH, min_age=GRACE, listing=listing)
-    assert unknown in doomed(plan)
+    assert unknown in deleted_keys(plan)
     refused = {guard.id: guard.value for guard in plan.refusals}
     assert refused == {"unknown_dags": 1}
     (match,) = (guard.value for guard in plan.guards if guard.id == "cross_match")
@@ -191,13 +191,13 @@ def test_a_candidate_that_cannot_be_asked_for_is_an_error(here: Deployment, seaw
     assert here.state() == before
 
 
-def test_shares_of_an_inventory_are_together_all_of_it(here: Deployment) -> None:
-    """Each machine reads the list, and takes its share of it."""
+def test_shards_of_an_inventory_are_together_all_of_it(here: Deployment) -> None:
+    """Each machine reads the list, and takes its shard of it."""
     listing = inventory_of(here)
     whole = here.plan(MONTH, min_age=GRACE, listing=listing)
-    shares = [
+    shards = [
         here.plan(MONTH, min_age=GRACE, listing=listing, shard=Shard(number, 3)) for number in (1, 2, 3)
     ]
-    uris = [action["uri"] for plan in shares for action in plan.actions.records()]
+    uris = [action["uri"] for plan in shards for action in plan.actions.records()]
     assert sorted(uris) == sorted(action["uri"] for action in whole.actions.records())
-    assert sum(plan.totals["objects_scanned"] for plan in shares) == whole.totals["objects_scanned"]
+    assert sum(plan.totals["objects_scanned"] for plan in shards) == whole.totals["objects_scanned"]

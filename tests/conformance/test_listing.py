@@ -1,4 +1,4 @@
-"""A long listing in stretches, on real servers: one that lists folder by folder, and one that lists by the bytes of keys."""
+"""A long listing in key ranges, on real servers: one that lists folder by folder, and one that lists by bytes of keys."""
 
 from __future__ import annotations
 

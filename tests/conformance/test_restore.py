@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.conformance.backup_bench import Site, deployed, plain, shelf_kind, site, site_of
+from tests.conformance.backup_bench import Site, deployed, plain, site, site_of, target_kind
 from tests.services.deployment import Deployment
 from tests.services.worlds import World
 from xcomctl.airflow.database import DatabaseSource
@@ -21,7 +21,7 @@ from xcomctl.errors import RefusedError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import Description
 
-__all__ = ["deployed", "plain", "shelf_kind", "site", "site_of"]
+__all__ = ["deployed", "plain", "site", "site_of", "target_kind"]
 
 
 def _site(make: Callable[..., Site], world: World, kind: str) -> Site:

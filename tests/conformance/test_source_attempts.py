@@ -80,8 +80,8 @@ def test_rows_of_both_tables_have_short_ids_and_can_be_deleted(source: DatabaseS
     """A row of any attempt is found by its short id, and goes by its key."""
     rows = _values(source, all_attempts=True)
     assert [source.row_by_short_id(row.short_id) for row in rows.values()] == list(rows.values())
-    doomed = [rows["first try"], rows["shadowed"], rows["written by 3.3"]]
-    targets = [RowTarget(row.table, row.row_key, row.written_at, digest_of(row.raw)) for row in doomed]
+    wanted = [rows["first try"], rows["shadowed"], rows["written by 3.3"]]
+    targets = [RowTarget(row.table, row.row_key, row.written_at, digest_of(row.raw)) for row in wanted]
     assert source.delete_rows(targets) == ["deleted", "deleted", "deleted"]
     assert set(_values(source, all_attempts=True)) == {"second try", "shadows"}
 

@@ -125,7 +125,7 @@ def test_rows_of_some_dags_are_those_and_all_that_name_no_dag(
         assert found.count(None) == len(names)
 
 
-def test_shares_of_the_dags_are_together_every_row(airflow: AirflowDatabase, source: DatabaseSource) -> None:
+def test_parts_of_the_dags_are_together_every_row(airflow: AirflowDatabase, source: DatabaseSource) -> None:
     """Whoever reads the DAGs in two halves has read each row, and no row of a live table twice."""
     for number in range(8):
         airflow.add_xcom(f"dag {number}", "run", "load", number)

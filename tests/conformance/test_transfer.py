@@ -86,7 +86,7 @@ def test_what_is_not_there_is_not_found(store: S3Store, bucket: str) -> None:
         pass
 
 
-def test_a_prefix_is_a_shelf(store: S3Store, bucket: str) -> None:
+def test_a_prefix_is_a_backup_target(store: S3Store, bucket: str) -> None:
     """Names below a folder, at any depth; nothing outside of the prefix."""
     backup_target = S3Target(store, Root(bucket, "safe/"))
     for name in ("backups/1/manifest.json", "backups/1/rows", "objects/ab/abc"):

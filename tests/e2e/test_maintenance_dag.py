@@ -1,4 +1,4 @@
-"""The maintenance DAG of the examples, unchanged, on real releases: shares on the workers, and a worker that is killed."""
+"""The maintenance DAG of the examples, unchanged, on real releases: shards on the workers, and a worker that is killed."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Maintained:
         return json.loads(found) if isinstance(found, str) else dict(found)
 
     def tries(self) -> list[int]:
-        """How often each share was tried."""
+        """How often each shard was tried."""
         found = self.deployment.query(
             "select try_number from task_instance where dag_id = 'xcomctl_maintenance' and task_id = 'collect'"
         )
@@ -163,10 +163,10 @@ def maintained(
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_the_maintenance_collects_in_shares(
+def test_the_maintenance_collects_in_shards(
     version: str, seaweed: SeaweedFS, postgres: PostgresServer, airflow_environments: Path, tmp_path: Path
 ) -> None:
-    """Each share by a task of its own; orphans of all DAGs are gone, every row has its object, and the sum is right."""
+    """Each shard by a task of its own; orphans of all DAGs are gone, every row has its object, and the sum is right."""
     with maintained(BY_VERSION[version], airflow_environments, seaweed, postgres, tmp_path, {}) as airflow:
         airflow.seed("2026-01-02")
         needed = airflow.keys()
@@ -183,7 +183,7 @@ def test_the_maintenance_collects_in_shares(
 def test_a_worker_that_is_killed_midway(
     version: str, seaweed: SeaweedFS, postgres: PostgresServer, airflow_environments: Path, tmp_path: Path
 ) -> None:
-    """With Celery on two workers. The share is tried again when the lock of the dead has run out, and nothing is lost."""
+    """With Celery on two workers. The shard is tried again when the lock of the dead has run out, and nothing is lost."""
     release = replace(BY_VERSION[version], packages=CELERY)
     port, folder = free_port(), tmp_path
     url = f"redis://127.0.0.1:{port}/0"
@@ -229,7 +229,7 @@ def test_a_worker_that_is_killed_midway(
         assert airflow.outcome("weekly") == "success"
         assert airflow.tries()[-1] > 1
         assert (airflow.keys(), airflow.findings()) == (needed, [])
-        # What is refused fails loudly: the share, the task that sums up, and the run with it.
+        # What is refused fails loudly: the shard, the task that sums up, and the run with it.
         alien = airflow.abandon(1, of="nobody")
         airflow.trigger("refused")
         assert airflow.outcome("refused") == "failed"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.schemas.airflow_database import SHAPES, AirflowDatabase, Shape
-from tests.services.deployment import DAY, Deployment, doomed
+from tests.services.deployment import DAY, Deployment, deleted_keys
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.gc.apply import Outcome, RowReading, apply_plan
@@ -120,7 +120,7 @@ class World(RuleBasedStateMachine):
         self.last = find(self.here.store, operation.roots, operation.id)
         if orphans and policy.dag is None:
             again = self.plan(Policy(), ignore_archives=ignore_archives)
-            assert doomed(again) == set()
+            assert deleted_keys(again) == set()
 
     @rule()
     def undo(self) -> None:
@@ -140,7 +140,7 @@ class World(RuleBasedStateMachine):
         """Between plan and apply tasks push references to what was to go, overwrite it, start again."""
         self.here.upload("etl", "r1")
         plan = self.plan(policy)
-        targets = sorted(doomed(plan))
+        targets = sorted(deleted_keys(plan))
         if targets:
             key = data.draw(st.sampled_from(targets))
             if late == "push":

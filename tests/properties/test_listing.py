@@ -1,4 +1,4 @@
-"""A long listing is read in stretches: whatever keys there are, each is listed once, or the listing is an error."""
+"""A long listing is read in key ranges: whatever keys there are, each is listed once, or the listing is an error."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_short_listing_takes_no_more_requests_than_pages(keys: list[str], requ
     "layout",
     ["many small folders", "one DAG of many runs", "one large folder", "a folder for each object", "deep"],
 )
-def test_a_long_listing_is_read_in_stretches(layout: str) -> None:
+def test_a_long_listing_is_read_in_key_ranges(layout: str) -> None:
     """While one thread waits for a page, another one begins in the middle."""
     bucket = ListedBucket(LAYOUTS[layout], 20)
     begun = Event()
@@ -146,7 +146,7 @@ def test_odd_keys_are_listed_once(keys: list[str], size: int, order: Order) -> N
 @given(data=st.data(), size=st.integers(3, 12), order=st.sampled_from([by_bytes, by_folder]))
 @settings(max_examples=25, **SETTINGS)
 def test_what_is_deleted_meanwhile_hides_nothing_else(data: Any, size: int, order: Order) -> None:
-    """All that stays is listed, once, or the listing is an error; also where the very keys go at which stretches meet."""
+    """All that stays is listed, once, or the listing is an error; also where the very keys go at which key ranges meet."""
     layout = data.draw(st.sampled_from(sorted(LAYOUTS)))
     everything = sorted(LAYOUTS[layout])[:100]
     going = set(data.draw(st.lists(st.sampled_from(everything), max_size=60)))

@@ -1,4 +1,4 @@
-"""Shares are disjoint and complete: what N shards find is what one run finds, whatever lies where."""
+"""Shards are disjoint and complete: what N shards find is what one run finds, whatever lies where."""
 
 from __future__ import annotations
 
@@ -163,20 +163,20 @@ def test_shards_find_together_what_one_run_finds(
         patched.setattr(shard_scan, "MOST_ASKED_FOR", most_asked_for)
         for look in (partial(planned, here, POLICIES[policy], keep), partial(found, here)):
             whole = look(None)
-            shares = [look(Shard(number, of)) for number in range(1, of + 1)]
-            together = tuple(sum((one[part] for one in shares), Counter()) for part in (0, 1))
+            parts = [look(Shard(number, of)) for number in range(1, of + 1)]
+            together = tuple(sum((one[part] for one in parts), Counter()) for part in (0, 1))
             assert (whole[0], +whole[1]) == (together[0], +together[1])
 
 
 @given(keys=st.lists(st.text(max_size=20)), of=st.integers(1, 9))
-def test_a_key_is_in_one_share(keys: list[str], of: int) -> None:
+def test_a_key_is_in_one_shard(keys: list[str], of: int) -> None:
     """Told of one key or of many; only what the tool keeps for itself is in each."""
     encodable = [key for key in keys if key.isprintable()]
     shards = [Shard(number, of) for number in range(1, of + 1)]
     taken = [shard.taken(pa.array(encodable, pa.string())).to_pylist() for shard in shards]
     assert taken == [[shard.takes_key(key) for key in encodable] for shard in shards]
-    shares = [sum(column) for column in zip(*taken, strict=True)]
-    assert shares == [of if key.startswith(".xcomctl/") else 1 for key in encodable]
+    takers = [sum(column) for column in zip(*taken, strict=True)]
+    assert takers == [of if key.startswith(".xcomctl/") else 1 for key in encodable]
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_what_a_key_is_shared_out_by(key: str, name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/4097", "1/2/3", "a/b", "1 / 2", "\u0661/\u0662"]
 )
-def test_a_share_that_is_none_is_a_usage_error(text: str) -> None:
+def test_a_shard_that_is_none_is_a_usage_error(text: str) -> None:
     """It is counted from 1, and there is an end to it."""
     with pytest.raises(UsageError, match="is no share"):
         Shard.parse(text)
 
 
-def test_a_share_is_written_as_it_is_read() -> None:
+def test_a_shard_is_written_as_it_is_read() -> None:
     """`I/N`."""
     assert str(Shard.parse("3/8")) == "3/8"

@@ -252,7 +252,7 @@ class Deployment:
         return outcome
 
 
-def doomed(plan: Plan) -> set[str]:
+def deleted_keys(plan: Plan) -> set[str]:
     """Keys of the objects that leave their place by a plan."""
     return {action["object_key"] for action in plan.actions.records("delete_object")}
 

@@ -110,12 +110,12 @@ def test_however_a_run_ends_it_is_recorded(
     tmp_path: Path, error: BaseException | None, code: int, succeeded: bool
 ) -> None:
     """With its exit code, and what its phases took."""
-    talk = StderrLog()
+    log = StderrLog()
 
     def run() -> None:
-        with record_metrics(tmp_path / "fsck.prom", "fsck", talk):
-            talk.spent({"objects": 1.5})
-            talk.spent({"objects": 1.5, "rest": 0.25})
+        with record_metrics(tmp_path / "fsck.prom", "fsck", log):
+            log.spent({"objects": 1.5})
+            log.spent({"objects": 1.5, "rest": 0.25})
             if error is not None:
                 raise error
 

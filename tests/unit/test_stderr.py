@@ -54,9 +54,9 @@ def test_notes_and_details(capsys: pytest.CaptureFixture[str]) -> None:
     """A note has its hint, a detail needs --verbose, and what could steer a terminal is written out in both."""
     for given in ([], ["--log-format=json"]):
         stderr.begin(given)
-        talk = StderrLog(verbose=True)
-        talk.note("a \x1b[31m b", hint="type this")
-        talk.detail("more")
+        log = StderrLog(verbose=True)
+        log.note("a \x1b[31m b", hint="type this")
+        log.detail("more")
         StderrLog().detail("not asked for")
         StderrLog(quiet=True).note("not wanted")
     text, logged = capsys.readouterr().err.split("{", 1)
@@ -71,8 +71,8 @@ def test_notes_and_details(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_log_hears_of_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Now and then while they go on, and of each when all are over, also if they broke off; people see a counter."""
 
-    def run(talk: StderrLog) -> None:
-        with stages(talk, totals={"rows deleted": 3}) as report:
+    def run(log: StderrLog) -> None:
+        with stages(log, totals={"rows deleted": 3}) as report:
             report("rows deleted", 2)
             report("checked", 5)
             report("rows deleted", 1)
@@ -80,10 +80,10 @@ def test_a_log_hears_of_stages(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
     for given in ([], ["--log-format=json"]):
         stderr.begin(given)
-        for talk in (StderrLog(), StderrLog(quiet=True)):
+        for log in (StderrLog(), StderrLog(quiet=True)):
             with pytest.raises(ZeroDivisionError):
-                run(talk)
-            assert set(talk.phases) == {"rows deleted", "checked", "rest"}
+                run(log)
+            assert set(log.phases) == {"rows deleted", "checked", "rest"}
     deleted = {"level": "info", "stage": "rows deleted", "done": 3, "total": 3}
     checked = {"level": "info", "event": "stage", "stage": "checked", "done": 5}
     assert lines(capsys.readouterr().err) == [{**deleted, "event": "stage"}, checked]

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.unit.test_kept_inventory import keep
+from tests.unit.test_snapshot_file import keep
 from xcomctl.airflow.interface import Selection
 from xcomctl.cli.output.usage import bar, growth_line, part_columns
 from xcomctl.errors import UsageError

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 import pytest
 
 from tests.services.scripted_store import Answer, Asked
-from tests.unit.test_stores_s3_faults import _credentials, error, store_of
+from tests.unit.test_s3_faults import _credentials, error, store_of
 from xcomctl.errors import StoreError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import DeleteOutcome, ObjectVersion
