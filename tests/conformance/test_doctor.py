@@ -21,6 +21,7 @@ from tests.services.store_faults import clock_shifted, error, only
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.doctor import CheckContext, CheckResult, examine
+from xcomctl.inventory.workspace import Resources
 from xcomctl.models import Root
 from xcomctl.s3.store import S3Settings, S3Store
 from xcomctl.state.lock import lock_address
@@ -46,6 +47,7 @@ def examined(
         DialectRegistry(),
         tuple(Root.parse(uri) for uri in ([here.root] if roots is None else roots)),
         clock=lambda: datetime.now(timezone.utc),
+        resources=Resources(),
         **options,
     )
     return list(examine(context, quick=quick))
