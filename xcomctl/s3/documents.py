@@ -1,9 +1,11 @@
-"""JSON documents that the tool keeps in a store for itself, below `<root>/.xcomctl/`: each says what it is."""
+"""JSON that the tool keeps in a store for itself, below `<root>/.xcomctl/`: documents that say what they are, and lines."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,6 +19,13 @@ def encode(schema: str, members: dict[str, Any]) -> bytes:
     """The document as bytes. `members` are JSON types, and aware times."""
     document = {"schema": schema, **members}
     return (json.dumps(document, indent=2, default=_time, ensure_ascii=False) + "\n").encode()
+
+
+def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
+    """The objects, which are JSON types, as lines of JSON in gzip. The same ones are always the same bytes."""
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    # Without a time in its head.
+    return gzip.compress(text.encode(), mtime=0)
 
 
 def decode(raw: bytes, schema: str, address: ObjectAddress) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from xcomctl.cli.output.columns import Column, Fit
-from xcomctl.cli.output.text import visible
+from xcomctl.cli.output.text import print_line
 from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.units import format_size, quantity
 
@@ -66,11 +66,6 @@ def print_results(
         for result, number in results.items():
             if number:
                 noun, what = meanings[result]
-                _line(console, f"{quantity(number, noun)} {what}")
+                print_line(console, f"{quantity(number, noun)} {what}")
                 for example in examples.get(result, ()):
-                    _line(console, f"  {example}")
-
-
-def _line(console: Console, text: str) -> None:
-    # Soft-wrapped: a URI that is cut cannot be pasted.
-    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+                    print_line(console, f"  {example}")

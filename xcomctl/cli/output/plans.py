@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xcomctl.cli.output.text import visible
+from xcomctl.cli.output.text import print_line, visible
 from xcomctl.models import xcom_ref
 from xcomctl.units import format_size, quantity
 
@@ -44,7 +44,7 @@ _MEANINGS = {
 def print_plan(console: Console, plan: Plan) -> None:
     """Totals by state, samples of the actions with their reasons, and the guards that refuse."""
     for line in _totals(plan.totals):
-        _line(console, line)
+        print_line(console, line)
     for action, title in _TITLES.items():
         _samples(console, title, action, plan)
     for guard in plan.refusals:
@@ -94,13 +94,13 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     deleted = (
         f"{quantity(outcome.rows['deleted'], 'row')} and {quantity(outcome.objects['deleted'], 'object')}"
     )
-    _line(console, f"deleted {deleted} ({reclaimed})")
+    print_line(console, f"deleted {deleted} ({reclaimed})")
     for what, number in {
         "brought back from the trash": outcome.objects["restored"],
         "purged from the trash": outcome.objects["purged"],
     }.items():
         if number:
-            _line(console, f"{what}: {quantity(number, 'object')}")
+            print_line(console, f"{what}: {quantity(number, 'object')}")
     rows, objects = outcome.rows, outcome.objects
     skipped = (
         (rows["changed"], "row", "that changed since the plan"),
@@ -114,11 +114,11 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     )
     for number, noun, why in skipped:
         if number:
-            _line(console, f"skipped {quantity(number, noun)} {why}")
+            print_line(console, f"skipped {quantity(number, noun)} {why}")
     if outcome.failed:
         console.print(f"failed  {quantity(outcome.failed, 'object')}", style="red", highlight=False)
         for failure in outcome.failures:
-            _line(console, f"  {failure}")
+            print_line(console, f"  {failure}")
 
 
 def print_check(console: Console, check: FsckResult, *, samples: int) -> None:
@@ -136,7 +136,7 @@ def print_check(console: Console, check: FsckResult, *, samples: int) -> None:
         rows_only = kind.kind in ("dangling", "unresolved")
         size = "" if rows_only else format_size(kind.bytes)
         table.add_row(kind.kind, f"{kind.count:,}", size, _MEANINGS[kind.kind])
-    _line(
+    print_line(
         console,
         f"{quantity(totals.rows_scanned, 'row')}, {quantity(totals.objects_scanned, 'object')}:"
         f" {totals.objects_live:,} live,"
@@ -159,11 +159,11 @@ def _samples(console: Console, title: str, action: ActionKind, plan: Plan) -> No
 
 def _list(console: Console, title: str, lines: Iterable[str], more: int) -> None:
     console.print()
-    _line(console, f"{title}:")
+    print_line(console, f"{title}:")
     for line in lines:
-        _line(console, f"  {line}")
+        print_line(console, f"  {line}")
     if more > 0:
-        _line(console, f"  ... and {more:,} more (-o ndjson lists all)")
+        print_line(console, f"  ... and {more:,} more (-o ndjson lists all)")
 
 
 def _action(record: Mapping[str, Any]) -> str:
@@ -179,8 +179,3 @@ def _finding(record: Mapping[str, Any]) -> str:
 
 def _ref(record: Mapping[str, Any]) -> str:
     return xcom_ref(*(record[name] for name in ("dag_id", "run_id", "task_id", "map_index", "key")))
-
-
-def _line(console: Console, text: str) -> None:
-    # Soft-wrapped: a URI that is cut cannot be pasted.
-    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # C0 and C1 controls, DEL, line and paragraph separators, marks that reorder or hide text, lone surrogates.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -17,6 +21,11 @@ def _written_out(match: re.Match[str]) -> str:
     char = match[0]
     named = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
     return named.get(char) or (f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{ord(char):04x}")
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print a line of text from data. It is wrapped by the terminal: a URI that is cut cannot be pasted."""
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def json_safe(document: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xcomctl import __version__
 from xcomctl.errors import PartialError, XcomctlError
 from xcomctl.models import Root
-from xcomctl.s3.documents import encode
+from xcomctl.s3.documents import encode, encode_lines
 from xcomctl.s3.interface import Store
 from xcomctl.state.journal.reading import step_numbers
 from xcomctl.state.journal.records import (
@@ -76,13 +74,13 @@ class Journal:
         Raises StoreError.
         """
         number = self._steps + 1
-        self._write(intent_name(number, kind), _packed(entries))
+        self._write(intent_name(number, kind), encode_lines(entries))
         self._steps = number
         return number
 
     def outcome(self, number: int, entries: Sequence[JournalEntry]) -> None:
         """Write what came of a step. Raises StoreError, also where that is known already."""
-        self._write(outcome_name(number), _packed(entries))
+        self._write(outcome_name(number), encode_lines(entries))
 
     def end(
         self, summary: Mapping[str, Any], error: BaseException | None = None, *, state: State | None = None
@@ -113,9 +111,3 @@ def _state_of(summary: Mapping[str, Any], error: BaseException | None) -> State:
     if error is not None and not isinstance(error, PartialError):
         return "failed"
     return "partial" if error is not None or summary.get("failed") else "done"
-
-
-def _packed(entries: Sequence[JournalEntry]) -> bytes:
-    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
-    # Without a time in its head, the same entries are the same bytes: a repeated write is recognised.
-    return gzip.compress(lines.encode(), mtime=0)

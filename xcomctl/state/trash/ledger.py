@@ -14,6 +14,7 @@ from typing import Any
 
 from xcomctl.errors import ConflictError, NotFoundError, StoreError, UnreadableError
 from xcomctl.models import ObjectAddress
+from xcomctl.s3.documents import encode_lines
 from xcomctl.s3.interface import ObjectInfo, Store
 from xcomctl.state.trash.entries import HiddenVersion, TrashEntry
 from xcomctl.state.trash.places import ledger_operation
@@ -31,7 +32,7 @@ def write_ledgers(store: Store, entries: Collection[TrashEntry]) -> None:
 
 def _write(store: Store, ledger: ObjectAddress, entries: Sequence[TrashEntry]) -> None:
     try:
-        store.put(ledger, _packed([_line(entry) for entry in entries]), if_absent=True)
+        store.put(ledger, encode_lines(map(_line, entries)), if_absent=True)
     except ConflictError:
         known = read_ledger(store, ledger)
         told = {entry.original for entry in known}
@@ -74,7 +75,7 @@ def _replace(store: Store, ledger: ObjectAddress, entries: Sequence[TrashEntry])
     if info is None:
         return
     if entries:
-        store.put(ledger, _packed([_line(entry) for entry in entries]), if_etag=info.etag)
+        store.put(ledger, encode_lines(map(_line, entries)), if_etag=info.etag)
         return
     (outcome,) = store.delete([info])
     if outcome.result == "failed":
@@ -110,8 +111,3 @@ def _entry(ledger: ObjectAddress, line: dict[str, Any]) -> TrashEntry:
         kept_as=kept,
         ledger=ledger,
     )
-
-
-def _packed(lines: Sequence[dict[str, Any]]) -> bytes:
-    # Without a time in the header the same lines are the same bytes.
-    return gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode(), mtime=0)
