@@ -221,9 +221,12 @@ class Inventory:
 
         Read from left to right, `a<32 hex digits>` is one run of 33: such uuids are looked for at every position.
         """
+        unbounded = self._keys.unbounded()
+        if unbounded == "false":
+            return []
         found = self.run(
             "SELECT DISTINCT if(contains(uuid, '-'), 0, length(uuid)) FROM objects"  # noqa: S608 - numbers
-            f" WHERE {self._keys.unbounded()} AND uuid_hash IS NOT NULL"
+            f" WHERE {unbounded} AND uuid_hash IS NOT NULL"
             " AND NOT list_contains(regexp_extract_all(lower(key), $uuid), uuid)",
             {"uuid": UUID_PATTERN},
         )

@@ -26,7 +26,7 @@ def confirm_candidates(
         CREATE OR REPLACE TABLE candidates AS
         SELECT object_id, o.bucket, o.key, o.size, o.etag, o.last_modified,
                row_number() OVER (PARTITION BY o.bucket, o.key ORDER BY object_id) > 1 AS repeated
-        FROM object_states s JOIN objects o USING (object_id)
+        FROM object_states s JOIN listed_objects o USING (object_id)
         WHERE s.state = 'expired' OR (s.state = 'orphaned' AND s.in_scope AND $orphans)
         """,
         {"orphans": orphans},

@@ -97,7 +97,7 @@ def bytes_by_state(inventory: Inventory) -> dict[str, int]:
     """
     found = dict(
         inventory.run(
-            "SELECT s.state, sum(o.size) FROM object_states s JOIN objects o USING (object_id)"
+            "SELECT s.state, sum(o.size) FROM object_states s JOIN listed_objects o USING (object_id)"
             " WHERE s.in_scope OR s.state NOT IN ('orphaned', 'recent') GROUP BY s.state"
         )
     )

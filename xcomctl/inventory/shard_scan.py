@@ -161,14 +161,14 @@ class ShardScan:
         inventory.run("CREATE OR REPLACE TABLE shard_dags AS SELECT * FROM batch")
         inventory.sql.unregister("batch")
         inventory.run(
-            "CREATE OR REPLACE TABLE shard_objects AS SELECT coalesce(max(object_id), -1) AS last FROM objects"
+            "CREATE OR REPLACE TABLE shard_objects AS SELECT coalesce(max(object_id), -1) AS last FROM listed_objects"
         )
 
     def _add_objects_of_others(self, inventory: Inventory, store: Store | None) -> None:
         """Add the objects of others that the rows name, as far as they are there."""
         if store is None:
             return
-        before = inventory.run("SELECT count(*) FROM objects")
+        before = inventory.run("SELECT count(*) FROM listed_objects")
         for root in inventory.roots:
             folders = dict(
                 inventory.run(
@@ -195,7 +195,7 @@ class ShardScan:
             wanted = [ObjectAddress(bucket, key) for bucket, key in found]
             answers = store.stat_many([one for one in wanted if not self._takes(inventory, one)])
             inventory.add_described([answer for answer in answers if isinstance(answer, ObjectInfo)])
-        if inventory.run("SELECT count(*) FROM objects") != before:
+        if inventory.run("SELECT count(*) FROM listed_objects") != before:
             inventory.add_rows(())
 
     def _ask_others(
@@ -237,7 +237,7 @@ _RESERVED_PATTERN = rf"(^|/){RESERVED_FOLDER.replace('.', '[.]')}"
 
 _ABSENT = """
     SELECT DISTINCT r.bucket, r.key FROM refs r JOIN rows w ON w.row_id = r.row_id AND NOT w.archived
-    WHERE r.under_root AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
+    WHERE r.under_root AND NOT EXISTS (SELECT 1 FROM listed_objects o WHERE o.bucket = r.bucket AND o.key = r.key)
 """
 
 # Here a row is linked to candidates only. One that merely mentions an object of another shard counts as unreadable,

@@ -47,7 +47,7 @@ def load_discarded(inventory: Inventory, store: Store) -> None:
 
 def _told(inventory: Inventory, store: Store) -> Iterator[Sequence[TrashEntry]]:
     ledgers = inventory.run(
-        "SELECT bucket, key FROM objects WHERE contains(key, $folder) AND contains(key, '.ledger/')",
+        "SELECT bucket, key FROM listed_objects WHERE contains(key, $folder) AND contains(key, '.ledger/')",
         {"folder": TRASH_FOLDER},
     )
     for bucket, key in ledgers:

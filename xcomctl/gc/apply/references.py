@@ -53,7 +53,7 @@ def still_referenced(
         outside = {one.address for one in objects if not inventory.contains(one.address)}
         inventory.add_described(objects)
         link_rows(inventory, source, ignore_archives=reading.ignore_archives)
-        found = inventory.run("SELECT DISTINCT bucket, key FROM objects JOIN links USING (object_id)")
+        found = inventory.run("SELECT DISTINCT bucket, key FROM listed_objects JOIN links USING (object_id)")
     return outside | {ObjectAddress(bucket, key) for bucket, key in found}
 
 

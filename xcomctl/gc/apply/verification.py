@@ -71,7 +71,7 @@ class Verification:
         seen = link_rows(self._inventory, source, ignore_archives=self._ignore_archives)
         self._inventory.run(
             "UPDATE trashed SET referenced = true WHERE (bucket, key) IN"
-            " (SELECT (bucket, key) FROM objects JOIN links USING (object_id))"
+            " (SELECT (bucket, key) FROM listed_objects JOIN links USING (object_id))"
         )
         return seen
 

@@ -148,12 +148,12 @@ def orphan_share(inventory: Inventory, deletes_orphans: bool, max_share: float) 
     """Refuses to delete a large part of all objects as orphans, besides those whose rows we deleted ourselves."""
     claimed = count(
         inventory,
-        "SELECT count(*) FROM objects JOIN object_states USING (object_id) WHERE dialect IS NOT NULL",
+        "SELECT count(*) FROM listed_objects JOIN object_states USING (object_id) WHERE claim IS NOT NULL",
     )
     orphans = count(
         inventory,
         """
-        SELECT count(*) FROM object_states s JOIN objects o USING (object_id)
+        SELECT count(*) FROM object_states s JOIN listed_objects o USING (object_id)
         WHERE s.state = 'orphaned' AND s.in_scope AND (o.bucket, o.key) NOT IN (SELECT (bucket, key) FROM left_behind)
         """,
     )

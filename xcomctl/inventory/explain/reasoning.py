@@ -120,7 +120,7 @@ class _Reasoning:
         parameters: dict[str, object] = {"bucket": needed.bucket, "key": needed.key}
         query = """
             SELECT row_id, bool_or(exact) AS names_it
-            FROM links JOIN objects USING (object_id) WHERE bucket = $bucket AND key = $key GROUP BY row_id
+            FROM links JOIN listed_objects USING (object_id) WHERE bucket = $bucket AND key = $key GROUP BY row_id
         """
         if facts.state in ("in_trash", "absent", "outside"):
             query = """

@@ -13,7 +13,7 @@ SELECT
 FROM refs r
 SEMI JOIN rows w ON w.row_id = r.row_id
 LEFT JOIN (
-    SELECT object_id, bucket, key FROM objects SEMI JOIN object_states USING (object_id)
+    SELECT object_id, bucket, key FROM listed_objects SEMI JOIN object_states USING (object_id)
 ) o ON o.bucket = r.bucket AND o.key = r.key;
 
 INSERT INTO kept.objects BY NAME

@@ -5,7 +5,7 @@ CREATE OR REPLACE TABLE shard_candidates AS
 WITH kept AS (
     SELECT DISTINCT l.object_id FROM links l LEFT JOIN expiring_rows e USING (row_id) WHERE e.row_id IS NULL
 )
-SELECT bucket, key, size, etag, last_modified FROM objects
+SELECT bucket, key, size, etag, last_modified FROM listed_objects
 WHERE object_id <= (SELECT last FROM shard_objects)
   AND object_id NOT IN (SELECT object_id FROM kept)
   AND NOT regexp_matches(key, $reserved);
