@@ -2,6 +2,8 @@
 
 import signal
 
+import hypothesis
+
 from tests.services.aws_descriptions import read_once
 from tests.services.command import fork_server, xcomctl
 from tests.services.deployment import deploy
@@ -29,5 +31,9 @@ __all__ = [
 
 # A shell that starts us in the background lets us ignore Ctrl-C, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long something takes says more about the machine than about us.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 read_once()

@@ -39,13 +39,15 @@ def test_the_package_has_no_other_attributes() -> None:
 
 
 def test_importing_adds_little_to_boto3() -> None:
-    """In a process that has boto3, the backend without Airflow takes less than 30 ms of CPU to import."""
+    """The backend without Airflow takes less than a quarter of the CPU to import that boto3 takes before it."""
     program = (
-        "import time, boto3\n"
+        "import time\n"
         "started = time.process_time()\n"
+        "import boto3\n"
+        "between = time.process_time()\n"
         "from xcomctl_backend import File, _exchange\n"
-        "print(time.process_time() - started)\n"
+        "print((time.process_time() - between) / (between - started))\n"
     )
     run = [sys.executable, "-c", program]
-    times = [float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
-    assert min(times) < 0.03
+    shares = [float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+    assert min(shares) < 0.25

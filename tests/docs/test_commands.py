@@ -17,6 +17,7 @@ OF_OTHER_PROGRAMS = {
     "--data",
     "--fail",
     "--folder",
+    "--overrides",
     "--kill-points",
     "--now",
     "--prefix",

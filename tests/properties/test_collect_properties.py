@@ -191,6 +191,7 @@ def machine(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
     remove_bucket(moto_server, bucket)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_whatever_happens_no_row_loses_its_object(machine: Callable[[Shape], Any], shape: Shape) -> None:
     """After any sequence of pushes, deletions and collections every row's object exists, and no orphan is left over."""
