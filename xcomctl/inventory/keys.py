@@ -100,7 +100,7 @@ class KeySql:
         """
 
     def unbounded(self) -> str:
-        """A condition on `listed_objects`, `false` where none is: whether other hexadecimal digits may touch the uuid in the key."""
+        """A condition on `listed_objects`: whether other hexadecimal digits may touch the uuid. `false` where they never do."""
         numbers = [
             str(number)
             for number, pattern in enumerate(self._patterns)

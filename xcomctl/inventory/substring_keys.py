@@ -27,7 +27,8 @@ FIND_SUBSTRING_KEYS = f"""
            parts[1] AS beginning
     FROM (
         -- A value that holds the key holds the end of it, too.
-        SELECT object_id, coalesce(nullif(substr(key, prefix_length + 1), ''), key) AS whole_key, string_split(whole_key, '/') AS parts
+        SELECT object_id, coalesce(nullif(substr(key, prefix_length + 1), ''), key) AS whole_key,
+               string_split(whole_key, '/') AS parts
         FROM listed_objects
         WHERE uuid_hash IS NULL AND (claim IS NOT NULL OR $all)
     )
