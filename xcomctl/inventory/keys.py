@@ -100,7 +100,7 @@ class KeySql:
         """
 
     def unbounded(self) -> str:
-        """A condition on `listed_objects`: whether other hexadecimal digits may touch the uuid. `false` where they never do."""
+        """A condition on `listed_objects`: whether other hex digits may touch the uuid in the key; `false` where none do."""
         numbers = [
             str(number)
             for number, pattern in enumerate(self._patterns)
