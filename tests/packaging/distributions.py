@@ -64,7 +64,9 @@ class Built:
 def build(project: Path, target: Path) -> Built:
     """Build both distributions of a project into `target`, with the build backend that is installed here."""
     target.mkdir(parents=True)
-    run([sys.executable, "-m", "hatchling", "build", "--directory", str(target)], cwd=project)
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(target)]
+    # The project may be a copy, which is not to be measured.
+    run(command, cwd=project, env=_bare_environment())
     [wheel], [sdist] = target.glob("*.whl"), target.glob("*.tar.gz")
     return Built(wheel, sdist)
 

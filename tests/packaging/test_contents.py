@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
+import coverage
 import pytest
 
-from tests.packaging.distributions import BACKEND, TOOL, Built, Distribution, build, unpack_sdist
+from tests.packaging.distributions import BACKEND, TOOL, Built, Distribution, build, run, unpack_sdist
 from xcomctl import __version__
 
 
@@ -70,3 +73,23 @@ def test_a_wheel_of_the_source_distribution_is_the_same(built: Built, tmp_path: 
     """The source distribution has all that a build needs, and what it builds is what the repository builds."""
     again = build(unpack_sdist(built.sdist, tmp_path), tmp_path / "dist")
     assert again.wheel_files() == built.wheel_files()
+
+
+def test_a_copy_of_the_package_is_not_measured(tmp_path: Path) -> None:
+    """Coverage counts the package of the repository, whatever stands where a process starts."""
+    (tmp_path / "xcomctl").mkdir()
+    (tmp_path / "xcomctl" / "copied.py").write_text("COPIED = True\n")
+    measured = {
+        "COVERAGE_PROCESS_START": str(TOOL.project / "pyproject.toml"),
+        "COVERAGE_FILE": str(tmp_path / "data"),
+    }
+    path = os.pathsep.join([str(TOOL.project), *sys.path])
+    program = "import sys; sys.path.pop(0); import xcomctl.units; print(xcomctl.units.__file__)"
+    told = run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path, **measured}
+    )
+    [data] = tmp_path.glob("data.*")
+    found = coverage.CoverageData(str(data))
+    found.read()
+    assert Path(told.strip()) == TOOL.project / "xcomctl" / "units.py"
+    assert {Path(name).is_relative_to(TOOL.project) for name in found.measured_files()} == {True}
