@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.services.deployment import DAY, Deploy, Deployment
+from tests.services.sweeps import sweep
 from xcomctl.airflow.interface import Selection
 from xcomctl.cli.app import main
 
@@ -60,7 +61,9 @@ _OBJECT = {
 }
 
 
-@pytest.mark.parametrize("form", [*_ROW, *_OBJECT])
+@pytest.mark.parametrize(
+    "form", sweep([*_ROW, *_OBJECT], lambda form: form in ("latest", "id", "URI", "stored value", "bare key"))
+)
 def test_every_command_takes_every_form(form: str, deploy: Deploy, run: Run) -> None:
     """`show` and `explain` name what was named, row or object, `diff` finds both sides, `rm` the row and its object."""
     here = deploy()

@@ -8,19 +8,25 @@ from pathlib import Path
 import pytest
 
 from tests.schemas.airflow_database import SHAPES, AirflowDatabase
+from tests.services.sweeps import of_each, sweep
 from xcomctl.airflow.database import DatabaseSource
 
 _DATABASES = {"sqlite": None, "postgresql": "postgres_database", "mysql": "mariadb_database"}
 
 
 @pytest.fixture(
-    params=[
-        pytest.param(
-            (engine, shape), id=f"{engine}-{shape}", marks=[pytest.mark.mariadb] if engine == "mysql" else []
-        )
-        for engine in _DATABASES
-        for shape in SHAPES
-    ]
+    params=sweep(
+        [
+            pytest.param(
+                (engine, shape),
+                id=f"{engine}-{shape}",
+                marks=[pytest.mark.mariadb] if engine == "mysql" else [],
+            )
+            for engine in _DATABASES
+            for shape in SHAPES
+        ],
+        lambda pair: of_each(*pair),
+    )
 )
 def airflow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AirflowDatabase]:
     """An empty metadata database of one generation on one engine."""

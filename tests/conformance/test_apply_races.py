@@ -15,6 +15,7 @@ from tests.services.interposed import Interposed, fails
 from tests.services.object_stores import MotoServer, new_bucket, point_to, remove_bucket
 from tests.services.processes import free_port
 from tests.services.scripted_store import Answer, Asked, scripted_store
+from tests.services.sweeps import sweep
 from xcomctl.airflow.interface import Snapshot
 from xcomctl.demo.server import SeaweedFS
 from xcomctl.errors import RefusedError, SourceError, StoreError
@@ -83,11 +84,20 @@ RACES: list[tuple[Interference, dict[str, int], dict[str, int], set[str]]] = [
     (_overwritten, GONE, {"changed": 2}, {"orphan", "gone"}),
     (_objects_deleted, GONE, {"gone": 2}, set()),
 ]
+_ON_POSTGRES = (_pushed_again, _running_again, _row_for_an_orphan)
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 @pytest.mark.parametrize(
-    ("interfere", "rows", "objects", "left"), RACES, ids=[race[0].__name__.strip("_") for race in RACES]
+    ("engine", "interfere", "rows", "objects", "left"),
+    sweep(
+        [
+            pytest.param(engine, *race, id=f"{race[0].__name__.strip('_')}-{engine}")
+            for race in RACES
+            for engine in ("sqlite", "postgres")
+        ],
+        # Each once by default.
+        lambda engine, interfere, *_: engine == ("postgres" if interfere in _ON_POSTGRES else "sqlite"),
+    ),
 )
 def test_what_happens_between_plan_and_apply_is_noticed(
     deploy: Deploy,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from tests.schemas.airflow_database import SHAPES, Shape
 from tests.services.deployment import DAY, MONTH, Deploy, Deployment, deleted_keys
+from tests.services.sweeps import of_each, sweep
 from xcomctl.models import ObjectAddress
 from xcomctl.policy import Policy
 
@@ -25,7 +26,7 @@ def rows_deleted(here: Deployment, before: set[str]) -> set[str]:
     return before - here.refs()
 
 
-@pytest.mark.parametrize(("engine", "shape"), ALL_SHAPES)
+@pytest.mark.parametrize(("engine", "shape"), sweep(ALL_SHAPES, of_each))
 def test_retention_deletes_exactly_what_is_expired(deploy: Deploy, engine: str, shape: Shape) -> None:
     """Old rows of finished runs go with their objects; the newest run, running and cleared ones, and the young stay."""
     here = deploy(engine, shape)
@@ -124,13 +125,16 @@ def test_a_row_of_unknown_age_never_expires_by_age(deploy: Deploy) -> None:
 
 @pytest.mark.parametrize(
     ("glob", "matched"),
-    [
-        ("prod*", {"prod"}),
-        ("[!p]*", {"ñ", "é", "x"}),
-        ("?", {"ñ", "é", "x"}),
-        ("[é]*", {"é"}),
-        ("p[a-z]od", {"prod"}),
-    ],
+    sweep(
+        [
+            ("prod*", {"prod"}),
+            ("[!p]*", {"ñ", "é", "x"}),
+            ("?", {"ñ", "é", "x"}),
+            ("[é]*", {"é"}),
+            ("p[a-z]od", {"prod"}),
+        ],
+        lambda glob, _: "[" in glob and len(glob) > 4,
+    ),
 )
 def test_a_dag_glob_means_the_same_as_everywhere_else(deploy: Deploy, glob: str, matched: set[str]) -> None:
     """As in `ls`, by characters and not by bytes: neither rows nor orphans of another DAG are taken along."""

@@ -320,6 +320,7 @@ with DatabaseSource(sys.argv[1]).snapshot() as snapshot:
 """
 
 
+@pytest.mark.slow
 def test_a_large_table_is_never_held_whole(postgres_database: str) -> None:
     """200 MiB of values come through a process that grows by a few batches."""
     with AirflowDatabase(postgres_database, "airflow-3") as airflow:

@@ -58,7 +58,8 @@ def _status(process: Path) -> int | None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "more"), [(1, ""), pytest.param(0, "mariadb, ", marks=pytest.mark.mariadb)]
+    ("workers", "more"),
+    [pytest.param(1, "", marks=pytest.mark.slow), pytest.param(0, "mariadb, ", marks=pytest.mark.mariadb)],
 )
 def test_servers_end_with_a_run_that_is_killed(tmp_path: Path, workers: int, more: str) -> None:
     """SeaweedFS, PostgreSQL, moto and the fork server, whether the run has workers or not; and their folders go."""

@@ -14,6 +14,7 @@ from tests.conformance.bench import remove_versions
 from tests.schemas.airflow_database import AirflowDatabase, Shape
 from tests.services.deployment import Deployment
 from tests.services.object_stores import new_bucket, point_to, remove_bucket
+from tests.services.sweeps import sweep
 from xcomctl.models import Root
 from xcomctl.state.journal import OperationRecord, operations
 from xcomctl.state.trash.contents import contents
@@ -53,9 +54,9 @@ def make_bench(
         yield make
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=sweep(KINDS, lambda kind: kind in ("seaweed", "moto_server versions")))
 def bench(request: pytest.FixtureRequest, make_bench: MakeBench) -> Deployment:
-    """A deployment on each kind of bucket."""
+    """A deployment on each kind of bucket; by default once with versions and once without."""
     return make_bench(request.param)
 
 

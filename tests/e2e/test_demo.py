@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.services.command import Command
 
 
@@ -32,6 +34,7 @@ def test_the_tour_shows_everything_and_leaves_nothing(xcomctl: Command, tmp_path
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_kept_world_can_be_used_with_the_exports_it_prints(xcomctl: Command) -> None:
     """`--keep` leaves the server up; its export lines are all that another shell needs."""
     result = xcomctl("demo", "--keep")

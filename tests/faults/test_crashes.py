@@ -9,6 +9,7 @@ from tests.faults.killing import Rounds, Strike, finish, finish_operation, furni
 from tests.faults.scene import OLD, Scene, outcome
 from tests.services.s3_requests import deletes, is_batch_deletion, is_copy, is_deletion, names
 from tests.services.store_faults import error, failing_keys, lost_answer, only
+from tests.services.sweeps import sweep
 
 
 @pytest.mark.parametrize("points", [2, pytest.param(12, marks=pytest.mark.slow)])
@@ -31,7 +32,16 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("bucket", "moment"), MOMENTS)
+@pytest.mark.parametrize(
+    ("bucket", "moment"),
+    sweep(
+        MOMENTS,
+        lambda *case: (
+            case
+            in (("plain", "after the copy"), ("plain", "lost answer"), ("versioned", "after the deletion"))
+        ),
+    ),
+)
 def test_26_power_that_fails_around_a_deletion_is_settled(
     make_scene: MakeScene, bucket: str, moment: str
 ) -> None:

@@ -131,23 +131,41 @@ def found(here: Deployment, shard: Shard | None) -> tuple[Counter[Any], Counter[
         return findings, Counter(totals)
 
 
-@settings(
-    max_examples=4,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
+deployments = {
+    "placed": objects,
+    "pushed": rows,
+    "policy": st.sampled_from(sorted(POLICIES)),
+    "keep": st.sampled_from([14 * DAY, -DAY]),
+    "trashed": st.booleans(),
+    "archived": st.sampled_from(["", "whole", "nameless"]),
+    "most_asked_for": st.sampled_from([0, 1000]),
+}
+few, many = (
+    settings(
+        max_examples=number,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    for number in (2, 8)
 )
-@given(
-    placed=objects,
-    pushed=rows,
-    policy=st.sampled_from(sorted(POLICIES)),
-    keep=st.sampled_from([14 * DAY, -DAY]),
-    trashed=st.booleans(),
-    archived=st.sampled_from(["", "whole", "nameless"]),
-    of=st.integers(1, 7),
-    most_asked_for=st.sampled_from([0, 1000]),
-)
-def test_shards_find_together_what_one_run_finds(
+
+
+@few
+@given(of=st.integers(2, 3), **deployments)
+def test_shards_find_together_what_one_run_finds(world: World, **deployment: Any) -> None:
+    """Actions of a collection, findings of a check, and their totals; rows of any DAG name objects of any other."""
+    find_together_what_one_run_finds(world, **deployment)
+
+
+@pytest.mark.slow
+@many
+@given(of=st.integers(1, 7), **deployments)
+def test_many_shards_find_together_what_one_run_finds(world: World, **deployment: Any) -> None:
+    """The same of more shards, in more deployments."""
+    find_together_what_one_run_finds(world, **deployment)
+
+
+def find_together_what_one_run_finds(
     world: World,
     placed: list[tuple[str, str, str]],
     pushed: list[tuple[str, str, int, str, int]],
@@ -158,7 +176,7 @@ def test_shards_find_together_what_one_run_finds(
     of: int,
     most_asked_for: int,
 ) -> None:
-    """Actions of a collection, findings of a check, and their totals; rows of any DAG name objects of any other."""
+    """Build a deployment, and compare what all its shards find with what one run finds."""
     with world.build(placed, pushed, trashed, archived) as here, pytest.MonkeyPatch.context() as patched:
         patched.setattr(shard_scan, "MOST_ASKED_FOR", most_asked_for)
         for look in (partial(planned, here, POLICIES[policy], keep), partial(found, here)):

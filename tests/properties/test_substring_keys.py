@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timezone
 
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -51,11 +52,24 @@ def links_of(keys: list[str], values: list[bytes]) -> set[tuple[int, int]]:
     return {(int(row_id), keys.index(key.removeprefix("x/"))) for row_id, key in found}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data(), keys=st.lists(KEYS, min_size=1, max_size=6, unique=True))
 @example(data=None, keys=["a/b/a/b/a", "a/b", "b", "a//b", "//"])
 def test_a_key_is_found_wherever_it_stands(data: st.DataObject | None, keys: list[str]) -> None:
     """However many slashes it has and whatever stands around it: just as if each were looked for in each value."""
+    found_wherever_they_stand(data, keys)
+
+
+@pytest.mark.slow
+@settings(max_examples=100)
+@given(data=st.data(), keys=st.lists(KEYS, min_size=1, max_size=6, unique=True))
+def test_any_of_many_keys_is_found_wherever_it_stands(data: st.DataObject, keys: list[str]) -> None:
+    """The same, of more keys."""
+    found_wherever_they_stand(data, keys)
+
+
+def found_wherever_they_stand(data: st.DataObject | None, keys: list[str]) -> None:
+    """Compare what is found of these keys in some values with what each value holds."""
     texts = [f"s3://bucket/x/{key}" for key in keys] + ["a/b/a/b/a/b", "/", ""]
     if data is not None:
         near = st.tuples(AROUND, st.sampled_from(keys) | KEYS, AROUND).map("".join)

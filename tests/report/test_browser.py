@@ -9,6 +9,7 @@ import pytest
 
 from tests.report.conftest import Open
 from tests.report.inventories import make
+from tests.services.sweeps import sweep
 from xcomctl.inventory.report import read_figures, render_page
 from xcomctl.inventory.snapshot_file import open_snapshot_file
 
@@ -27,8 +28,13 @@ MIDDLE_OF_LARGEST = """(marks) => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    sweep(
+        [(width, scheme) for width in (1400, 390) for scheme in ("light", "dark")],
+        lambda width, scheme: (width == 1400) == (scheme == "light"),
+    ),
+)
 def test_it_draws_all_charts_and_fetches_nothing(report: Path, opened: Open, width: int, scheme: str) -> None:
     """Every chart is there, the console is empty, nothing but the file is asked for, nothing sticks out sideways."""
     found = opened(report, width, color_scheme=scheme)
