@@ -40,6 +40,10 @@ class WatchedSeaweedFS(SeaweedFS):
         self._ahead = self._maker.submit(self._make_bucket)
         return name
 
+    def remove_bucket(self, name: str) -> None:
+        """Remove a bucket with all that is in it, versions too: past S3, in a tenth of the time."""
+        self.shell(f"s3.bucket.delete -name {name}")
+
     def _make_bucket(self) -> str:
         name = f"test-{next(_bucket_numbers)}"
         self.create_bucket(name)
@@ -132,6 +136,10 @@ def new_bucket(server: ObjectServer) -> str:
 
 def remove_bucket(server: ObjectServer, name: str) -> None:
     """Remove a bucket with all that is in it."""
+    behind = getattr(server, "server", server)
+    if isinstance(behind, WatchedSeaweedFS):
+        behind.remove_bucket(name)
+        return
     with closing(server.client()) as client:
         empty_bucket(client, name)
         client.delete_bucket(Bucket=name)

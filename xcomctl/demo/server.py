@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xcomctl.demo import backdate
+from xcomctl.demo.weed_shell import WeedShell
 from xcomctl.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class SeaweedFS:
         self._ports: dict[str, int] = {}
         self._detached = False
         self._session: Session | None = None
+        self._shell: WeedShell | None = None
 
     def __enter__(self) -> SeaweedFS:
         """Start the server and wait until it answers.
@@ -96,6 +98,7 @@ class SeaweedFS:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close_shell()
         if not self._detached:
             self.stop()
 
@@ -176,26 +179,20 @@ class SeaweedFS:
 
         Raises KeyError for an object that does not exist, StoreError where the server does not take the times.
         """
-        master, filer = (
-            f"127.0.0.1:{self._ports[name]}.{self._ports[f'{name}.grpc']}" for name in ("master", "filer")
-        )
+        backdate.backdate(times, shell=self.shell, folder=self.folder)
 
-        def shell(command: str) -> None:
-            done = subprocess.run(  # noqa: S603 - the packaged program, our own arguments
-                [weed_binary(), "shell", f"-master={master}", f"-filer={filer}"],
-                input=f"{command}\n".encode(),
-                cwd=self.folder,
-                env=self._child_environment(),
-                capture_output=True,
-                timeout=_START_SECONDS,
-                check=False,
+    def shell(self, line: str) -> None:
+        """Run a command of `weed shell`. Raises StoreError where it fails."""
+        if self._shell is None:
+            master, filer = (
+                f"127.0.0.1:{self._ports[name]}.{self._ports[f'{name}.grpc']}" for name in ("master", "filer")
             )
-            if done.returncode != 0:
-                raise StoreError(
-                    f"the S3 server refused to change times: {done.stderr.decode(errors='replace')[-300:]}"
-                )
-
-        backdate.backdate(times, shell=shell, folder=self.folder)
+            self._shell = WeedShell(
+                [weed_binary(), "shell", f"-master={master}", f"-filer={filer}"],
+                self.folder,
+                self._child_environment(),
+            )
+        self._shell.run(line)
 
     def detach(self) -> None:
         """Let the server and its folder outlive the `with` block and this process; `kill -9 <pid>` ends it then."""
@@ -278,6 +275,7 @@ class SeaweedFS:
 
     def stop(self) -> None:
         """Stop the server and remove everything, also if it was detached. Does nothing if it is not running."""
+        self._close_shell()
         process, self._process = self._process, None
         if process is not None:
             # Its orderly shutdown takes over ten seconds, and nothing is to be kept.
@@ -290,6 +288,11 @@ class SeaweedFS:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def _close_shell(self) -> None:
+        shell, self._shell = self._shell, None
+        if shell is not None:
+            shell.close()
 
 
 def weed_binary() -> str:
