@@ -62,7 +62,7 @@ _OBJECT = {
 
 
 @pytest.mark.parametrize(
-    "form", sweep([*_ROW, *_OBJECT], lambda form: form in ("latest", "id", "URI", "stored value", "bare key"))
+    "form", sweep([*_ROW, *_OBJECT], lambda form: form in ("latest", "id", "stored value"))
 )
 def test_every_command_takes_every_form(form: str, deploy: Deploy, run: Run) -> None:
     """`show` and `explain` name what was named, row or object, `diff` finds both sides, `rm` the row and its object."""

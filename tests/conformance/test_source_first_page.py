@@ -11,6 +11,7 @@ import pytest
 
 from tests.schemas.airflow_database import NEWEST, SHAPES, AirflowDatabase
 from tests.services.database_proxy import database_proxy
+from tests.services.sweeps import sweep
 from xcomctl.airflow import first_page
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import Selection, SortField
@@ -30,7 +31,7 @@ _PAGES: list[tuple[dict[str, Any], SortField, bool]] = [
 ]
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture(params=sweep(SHAPES, lambda shape: shape == "airflow-3.4"))
 def airflow(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[AirflowDatabase]:
     """A database with runs that start every minute and take an hour, each of ten tasks; the newest are not over."""
     with AirflowDatabase(postgres_database, request.param) as database:

@@ -257,7 +257,7 @@ class Busy(Interposed):
         return [deleted[one.address] for one in objects]
 
 
-@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 7], ids=["each", "some"])
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 11], ids=["each", "some"])
 @pytest.mark.parametrize("kind", ["moto_server", "moto_server versions"])
 def test_a_kill_at_any_step_is_settled_by_the_next_operation(
     make_bench: MakeBench, kind: str, stride: int

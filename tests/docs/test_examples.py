@@ -7,6 +7,7 @@ import pytest
 
 from tests.docs.conftest import Shell
 from tests.docs.console import PAGES, examples, shows
+from tests.services.sweeps import sweep
 
 TESTED_ELSEWHERE = ("reference-format.md",)
 """Its commands are those of other programs, on a bucket of its own: tests/backend/test_documentation.py."""
@@ -14,7 +15,14 @@ TESTED_ELSEWHERE = ("reference-format.md",)
 WITH_EXAMPLES = [page for page in PAGES if page.name not in TESTED_ELSEWHERE and examples(page)]
 
 
-@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
+_FIRST = ("README.md", "quickstart.md", "looking.md", "trash.md")
+"""What most people read."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    sweep([pytest.param(page, id=page.name) for page in WITH_EXAMPLES], lambda page: page.name in _FIRST),
+)
 def test_the_examples_of_a_page_do_what_it_shows(page: Path, shell: Shell) -> None:
     """Every command of the page, run from top to bottom in the demonstration's world, ends and looks as printed."""
     wrong = []

@@ -18,13 +18,13 @@ from tests.schemas.airflow_database import AirflowDatabase
 from tests.services.database_proxy import CutError, Fields
 from tests.services.deployment import DAY
 from tests.services.store_faults import clock_shifted
+from tests.services.sweeps import sweep
 
 ARCHIVE = "_airflow_deleted__xcom__20261101000000"
 SEVERAL = 40
 """Rows of a table of which some do not come."""
 
 
-MOVES = 6
 """How many of the moments of a collection are tried."""
 
 
@@ -71,12 +71,15 @@ def move_rows(scene: Scene, run: str, table: str, *, archive_at: int, delete_at:
     return rest
 
 
-def test_07_rows_that_are_moved_to_an_archive_are_seen_before_or_after(postgres_scene: Scene) -> None:
+@pytest.mark.parametrize("moves", sweep([2, 6], lambda moves: moves == 2))
+def test_07_rows_that_are_moved_to_an_archive_are_seen_before_or_after(
+    postgres_scene: Scene, moves: int
+) -> None:
     """Whenever `airflow db clean` moves rows in the meantime, no object of them becomes an orphan."""
     scene = postgres_scene
     scene.push()
     most = statements_of_a_collection(scene)
-    points = [1 + most * step // MOVES for step in range(MOVES)]
+    points = [1 + most * step // moves for step in range(moves)]
     for number, (first, second) in enumerate(zip(points, [*points[1:], most], strict=True)):
         run = f"moved{number}"
         key = scene.push(run=run, name="k")

@@ -22,6 +22,7 @@ from tests.services.store_faults import (
     small_pages,
     truncated,
 )
+from tests.services.sweeps import sweep
 
 BROKEN: list[tuple[str, Fault]] = [
     ("a page is repeated", only(is_listing, page_repeated())),
@@ -67,7 +68,13 @@ def test_12_a_listing_that_is_not_whole_deletes_nothing(paged: Scene, fault: Fau
     paged.oracle.check()
 
 
-@pytest.mark.parametrize("fault", [fault for _, fault in HARMLESS], ids=[name for name, _ in HARMLESS])
+@pytest.mark.parametrize(
+    "fault",
+    sweep(
+        [pytest.param(fault, id=name) for name, fault in HARMLESS],
+        lambda fault: fault in (HARMLESS[0][1], HARMLESS[1][1]),
+    ),
+)
 def test_12_a_listing_that_misses_objects_or_is_odd_loses_nothing(paged: Scene, fault: Fault) -> None:
     """What is not listed is no candidate, and a row whose object is not listed asks for it by name."""
     with paged.proxy.with_faults(fault):
