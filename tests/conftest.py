@@ -1,6 +1,9 @@
 """Fixtures for all tests: real servers, and worlds that real Airflow releases wrote."""
 
+import os
+import shutil
 import signal
+from pathlib import Path
 
 import hypothesis
 
@@ -31,6 +34,17 @@ __all__ = [
 
 # A shell that starts us in the background lets us ignore Ctrl-C, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Servers and databases of tests write in memory where there is room: they wait for the disk to have written each time.
+_MEMORY, _ROOM = Path("/dev/shm"), 4 << 30  # noqa: S108
+if (
+    "TMPDIR" not in os.environ
+    and os.access(_MEMORY, os.W_OK)
+    and shutil.disk_usage(_MEMORY).free > _ROOM
+    # Containers do not run programs from there, and some tests write one.
+    and not os.statvfs(_MEMORY).f_flag & getattr(os, "ST_NOEXEC", 0)
+):
+    os.environ["TMPDIR"] = str(_MEMORY)
 
 # How long something takes says more about the machine than about us.
 hypothesis.settings.register_profile("untimed", deadline=None)
