@@ -234,6 +234,7 @@ def _finish(xcomctl: Command, here: Deployment) -> tuple[int, str, int, int, set
     return done.code, complaint, _rows(here), _objects(here), here.dangling()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_nothing_dangling(xcomctl: Command, deploy: Deploy) -> None:
     """kill -9 among the rows, and again among the objects; the lock outlives it for minutes, then the next run finishes."""
     here = deploy()

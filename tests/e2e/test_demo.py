@@ -10,6 +10,7 @@ import pytest
 from tests.services.command import Command
 
 
+@pytest.mark.slow
 def test_the_tour_shows_everything_and_leaves_nothing(xcomctl: Command, tmp_path: Path) -> None:
     """`xcomctl demo` ends well, tells orphaned, dangling, recent and foreign apart, and removes all that it made."""
     scratch = tmp_path / "scratch"
