@@ -76,6 +76,7 @@ def test_a_backup_into_a_bucket_is_restored(xcomctl: Command, here: Deployment) 
         "dry run: this would become of them",
         "rows      3 inserted",
         "objects   2 uploaded (22 B)",
+        f"target    {here.root}",
     ]
     asked = xcomctl("restore", place, *here.options)
     assert (asked.code, asked.stdout, here.refs()) == (2, "", set())
@@ -118,12 +119,66 @@ def test_what_is_not_restored_is_told(xcomctl: Command, here: Deployment, place:
 
 def test_a_failed_object_is_told(xcomctl: Command, here: Deployment, place: str) -> None:
     """An object that cannot be read leaves a backup of all else, and exit 3."""
+    far = "s3://no-such-bucket-here"
     here.add_row("far", "r1", f"s3://aws_default@no-such-bucket-here/{here.prefix}/far/r1/load/{'1' * 32}")
-    here.add_row("far", "r1", {"__xcomctl__": 1, "uri": "s3://no-such-bucket-here/far/1.json"}, name="own")
-    done = xcomctl("backup", *here.options, "--to", place)
+    here.add_row("far", "r1", {"__xcomctl__": 1, "uri": f"{far}/far/1.json"}, name="own")
+    done = xcomctl("backup", *here.options, "--store", far, "--to", place)
     assert (done.code, _lines(done.stdout)["objects"]) == (3, "2 (22 B)")
-    assert " of the objects: s3://no-such-bucket-here/" in done.stderr
+    assert f" of the objects: {far}/" in done.stderr
     assert xcomctl("backup", "verify", place).code == 0
+
+
+def test_only_objects_below_the_stores_are_copied(xcomctl: Command, here: Deployment, place: str) -> None:
+    """A value can name whatever our credentials reach: what is no XCom of the stores is counted, told, and never read."""
+    for key in ("finance/payroll.csv", f"{here.prefix}/.xcomctl/journal/values.json"):
+        here.client.put_object(Bucket=here.bucket, Key=key, Body=b"secret")
+    secrets = [f"s3://{here.bucket}/finance/payroll.csv", f"{here.root}/.xcomctl/journal/values.json"]
+    for number, uri in enumerate(secrets):
+        here.add_row("nosy", "r1", {"__xcomctl__": 1, "uri": uri}, name=f"k{number}")
+    done = xcomctl("backup", *here.options, "--to", place, "-o", "json")
+    document = json.loads(done.stdout)
+    counts = document["counts"]
+    assert (done.code, counts["rows"], counts["objects_stored"]) == (3, 5, 2)
+    assert (counts["objects_unresolved"], document["unresolved"]) == (2, secrets)
+    assert (counts["rows_dangling"], counts["objects_missing"]) == (0, 0)
+    assert [path.read_bytes() for path in Path(place, "objects").rglob("*/*")] == [b'{"rows": 3}']
+    told = xcomctl("backup", *here.options, "--to", place)
+    assert _lines(told.stdout)["elsewhere"] == "2 objects"
+    assert told.stderr.splitlines() == [
+        f"error: done in part, without 2 of the objects: {secrets[0]} lies in none of the stores",
+        "hint: if these are yours, add the --store that they lie in",
+    ]
+    assert xcomctl("restore", place, *here.options, "--dry-run").code == 0
+
+
+def test_a_restore_writes_only_below_stores_of_this_command(
+    xcomctl: Command, here: Deployment, place: str
+) -> None:
+    """Not below those of the backup alone: exit 2 with what to type, and neither object nor lock nor journal there."""
+    xcomctl("backup", *here.options, "--to", place)
+    before, rows = here.all_keys(), here.refs()
+    here.database.execute("DELETE FROM xcom")
+    base, other = (*here.options[:2], *here.options[4:]), f"s3://{here.bucket}/other"
+    for stores, said in (((), "and no store is given"), (("--store", other), f"and the stores are {other}")):
+        for how in ("--dry-run", "--yes"):
+            done = xcomctl("restore", place, *base, *stores, how)
+            assert (done.code, here.all_keys(), here.refs()) == (2, before, set())
+            assert done.stderr.splitlines() == [
+                f"error: the backup is of {here.root}, {said}",
+                f"hint: --store {here.root} to put objects back there, or --to-store to put them elsewhere",
+            ]
+    # A store inside of that of the backup: what belongs beside it stays out, and so do its rows.
+    narrow = ("--store", f"{here.root}/etl")
+    for key in here.keys():  # noqa: SIM118 - not a dict
+        here.client.delete_object(Bucket=here.bucket, Key=key)
+    dry = json.loads(xcomctl("restore", place, *base, *narrow, "--dry-run", "-o", "json").stdout)
+    done = xcomctl("restore", place, *base, *narrow, "--yes", "-o", "json")
+    result = json.loads(done.stdout)
+    assert (done.code, dry["targets"], result["targets"]) == (3, [f"{here.root}/etl"], [f"{here.root}/etl"])
+    assert (result["rows"], result["objects"]) == (dry["rows"], dry["objects"])
+    assert (result["objects"]["restored"], result["objects"]["outside"]) == (1, 1)
+    assert here.refs() == {ref for ref in rows if not ref.endswith("other/r1/load:return_value")}
+    assert {key.split("/")[1] for key in here.all_keys()} == {"etl"}
 
 
 def test_mistakes_are_told(xcomctl: Command, here: Deployment, place: str) -> None:

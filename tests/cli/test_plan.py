@@ -62,12 +62,16 @@ def test_a_plan_is_saved_read_and_applied(xcomctl: Command, here: Deployment) ->
     assert (outcome["rows"]["gone"], outcome["objects"]["gone"]) == (1, 2)
 
 
-def test_the_plan_names_its_stores(here: Deployment, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Applied without --store, it is applied to the stores that it was made for."""
-    db, endpoint = here.options[:2], here.options[4:]
-    assert run("apply", str(saved), *db, *endpoint, "--yes") == 0
-    assert here.trashed() != set()
-    capsys.readouterr()
+def test_a_plan_alone_does_not_say_which_stores(
+    here: Deployment, saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Applied where no store is given, it is refused with the option that gives the one it was made for."""
+    db, endpoint, before = here.options[:2], here.options[4:], here.state()
+    assert (run("apply", str(saved), *db, *endpoint, "--yes"), here.state()) == (5, before)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "error: the plan is refused: no store is given, and the file alone must not say which; nothing was done",
+        f"hint: if they are yours: --store {here.root}",
+    ]
 
 
 def test_applying_asks_too(xcomctl: Command, here: Deployment, saved: Path) -> None:

@@ -17,6 +17,7 @@ from xcomctl.airflow.interface import Selection
 from xcomctl.backup import BackupResult, back_up, read_manifest
 from xcomctl.backup.folder_target import FolderTarget
 from xcomctl.backup.restore import RestoreResult, restore
+from xcomctl.backup.restore_request import RestoreRequest
 from xcomctl.backup.s3_target import S3Target
 from xcomctl.backup.target import BackupTarget
 from xcomctl.dialects.registry import DialectRegistry
@@ -57,6 +58,13 @@ class Site:
         from xcomctl.state.operation import Operation
 
         result = RestoreResult()
+        request = RestoreRequest.of(
+            self.backup_target,
+            read_manifest(self.backup_target),
+            selection,
+            configured=[self.root],
+            to_root=None if to is None else Root.parse(to),
+        )
         with ExitStack() as opened:
             operation = None
             if not dry_run:
@@ -64,20 +72,11 @@ class Site:
                     Operation.begin(
                         self.source,
                         self.store,
-                        [Root.parse(to) if to else self.root],
+                        request.targets,
                         Invocation("restore", "tester", datetime.now(timezone.utc)),
                     )
                 )
-            restore(
-                self.backup_target,
-                read_manifest(self.backup_target),
-                self.source,
-                self.store,
-                selection=selection,
-                to_root=None if to is None else Root.parse(to),
-                operation=operation,
-                result=result,
-            )
+            restore(request, self.source, self.store, operation=operation, result=result)
         return result
 
     def objects(self) -> dict[str, str]:

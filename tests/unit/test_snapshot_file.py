@@ -65,7 +65,8 @@ def test_what_a_file_is_of(file: Path) -> None:
     """Also a file from before it was kept by which options an inventory was judged says what it is of."""
     with duckdb.connect(str(file)) as database:
         database.execute(
-            "UPDATE about SET roots = ['s3://b/k'], database = 'here', options = '--older-than 30d'"
+            "UPDATE about SET created_at = now()::TIMESTAMP, cutoff = now()::TIMESTAMP, complete = true,"
+            " roots = ['s3://b/k'], database = 'here', options = '--older-than 30d'"
         )
     with open_snapshot_file(file) as kept:
         about = kept.about()

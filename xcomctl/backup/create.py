@@ -23,10 +23,11 @@ from xcomctl.backup.manifest import (
     read_manifest,
     write_manifest,
 )
-from xcomctl.backup.parts import PartWriter, required_lines
+from xcomctl.backup.parts import PartWriter, required_entries
 from xcomctl.backup.spool import spooled
 from xcomctl.backup.target import BackupTarget
 from xcomctl.dialects.interface import Dialects
+from xcomctl.dialects.reach import Reach
 from xcomctl.errors import NotFoundError, RefusedError, StoreError, XcomctlError
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.progress import Progress, no_progress
@@ -48,11 +49,18 @@ class BackupResult:
     failures: tuple[str, ...]
     missing: tuple[str, ...]
     """The first few objects that rows reference and that do not exist any more."""
+    unresolved: tuple[str, ...]
+    """The first few references to objects that lie outside of the stores, and so were not copied."""
 
     @property
     def failed(self) -> int:
         """Objects that should be in the backup and are not, or not as their reference says."""
-        return self.manifest.counts["objects_failed"]
+        return self.manifest.counts["objects_failed"] + self.manifest.counts["objects_unresolved"]
+
+    @property
+    def first_failure(self) -> str:
+        """What to tell of these. There is one."""
+        return (*self.failures, *(f"{one} lies in none of the stores" for one in self.unresolved))[0]
 
 
 def back_up(
@@ -66,10 +74,12 @@ def back_up(
     now: datetime,
     report: Progress = no_progress,
 ) -> BackupResult:
-    """Copy rows, and the objects that they reference, to a backup target. `what` are the rows, every attempt of a task.
+    """Copy rows, and the objects below `roots` that they reference, to a backup target.
 
-    Rows that are given as targets and are not as judged any more are left out. Raises SourceError, and StoreError where
-    the target or all of the store fails: then there is no manifest, and so no backup.
+    `what` are the rows, every attempt of a task. A value can name any object that our credentials reach: what lies outside
+    of the roots is never read, and counted as unresolved. Rows that are given as targets and are not as judged any more are
+    left out. Raises SourceError, and StoreError where the target or all of the store fails: then there is no manifest, and
+    so no backup.
     """
     info, identity = source.info(), source.identity()
     selection = _document(what)
@@ -79,8 +89,9 @@ def back_up(
             PartWriter(backup_target, backup_id, "rows") as rows,
             _records(source, what, now) as (records, at),
         ):
+            reach = Reach(tuple(roots))
             for line, record in enumerate(records):
-                needs = list(_needs(record, dialects, roots))
+                needs = list(_needs(record, dialects, reach))
                 ledger.need(line, needs)
                 uris = list(dict.fromkeys(uri for need in needs for uri in need.uris))
                 rows.add({"row": record.document(), "objects": uris})
@@ -111,13 +122,15 @@ def back_up(
             counts={
                 "rows": sum(part.count for part in rows.parts),
                 "rows_dangling": ledger.dangling_rows(),
+                "objects_unresolved": ledger.unresolved_count(),
                 **{name: counts[name] for name in _COUNTS},
             },
             parts=(*rows.parts, *objects.parts),
         )
         write_manifest(backup_target, manifest)
         missing = ledger.uris_in("missing", _EXAMPLES)
-    return BackupResult(manifest, tuple(failures[:_EXAMPLES]), tuple(missing))
+        unresolved = ledger.unresolved(_EXAMPLES)
+    return BackupResult(manifest, tuple(failures[:_EXAMPLES]), tuple(missing), tuple(unresolved))
 
 
 _COUNTS = (
@@ -160,25 +173,14 @@ def _document(what: Selection | Sequence[RowTarget]) -> dict[str, Any]:
     }
 
 
-def _needs(record: RowRecord, dialects: Dialects, roots: Sequence[Root]) -> Iterator[Need]:
-    """What a row references: all that a sure reference may mean, and of a doubtful one what lies under the roots."""
-    for reference in dialects.references(record.raw, roots):
+def _needs(record: RowRecord, dialects: Dialects, reach: Reach) -> Iterator[Need]:
+    """What a row references: all that lies in reach, and of a sure reference also that nothing does."""
+    for reference in dialects.references(record.raw, reach.roots):
         sure = reference.confidence != "ambiguous"
-        addresses = [
-            address
-            for address in reference.addresses
-            if (sure or any(root.contains(address) for root in roots)) and _can_exist(address)
-        ]
-        if sure or addresses:
-            yield Need(tuple(address.uri for address in addresses), sure, reference.sha256)
-
-
-def _can_exist(address: ObjectAddress) -> bool:
-    """Whether S3 can have such a key: UTF-8, of at most 1,024 bytes."""
-    try:
-        return 0 < len(address.key.encode()) <= 1024
-    except UnicodeEncodeError:
-        return False
+        uris = tuple(address.uri for address in reference.addresses if reach.allows(address))
+        if sure or uris:
+            named = reference.addresses[0].uri if reference.addresses else reference.text
+            yield Need(uris, sure, reference.sha256, unresolved=None if uris else named)
 
 
 def _recall(ledger: Ledger, backup_target: BackupTarget, selection: dict[str, Any]) -> None:
@@ -199,7 +201,7 @@ def _recall(ledger: Ledger, backup_target: BackupTarget, selection: dict[str, An
             break
     for part in chosen.parts_of("objects") if chosen else ():
         try:
-            ledger.know(required_lines(backup_target, part))
+            ledger.know(required_entries(backup_target, part))
         except RefusedError:
             continue
 

@@ -9,8 +9,9 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from xcomctl.backup.manifest import is_sha256
 from xcomctl.files import TemporaryFolder
 from xcomctl.s3.interface import Description
 
@@ -20,6 +21,7 @@ CREATE INDEX wanted_uri ON wanted (uri);
 CREATE TABLE objects (uri TEXT PRIMARY KEY, state TEXT, sha256 TEXT, size INTEGER, document TEXT);
 CREATE TABLE results (uri TEXT PRIMARY KEY, result TEXT);
 CREATE TABLE known (uri TEXT PRIMARY KEY, document TEXT);
+CREATE TABLE unresolved (named TEXT PRIMARY KEY);
 """
 _BATCH = 256
 
@@ -57,30 +59,41 @@ class LedgerEntry:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> LedgerEntry:
-        """The entry that `document` made. Raises KeyError for what is none."""
-        if document["state"] != "stored":
-            return cls(document["uri"], document["state"], cause=document.get("cause"))
-        description = Description(
-            document["content_type"], document["content_encoding"], document["metadata"]
-        )
+        """The entry that `document` made. Raises KeyError, TypeError, ValueError for what is none."""
+        uri, state = document["uri"], document["state"]
+        if not isinstance(uri, str) or state not in get_args(EntryState):
+            raise ValueError("not an object of a backup")
+        if state != "stored":
+            return cls(uri, state, cause=None if document.get("cause") is None else str(document["cause"]))
+        sha256, size, metadata = document["sha256"], document["size"], dict(document["metadata"])
+        texts = (document["etag"], document["last_modified"], *metadata, *metadata.values())
+        kinds = (document["content_type"], document["content_encoding"])
+        if not all(isinstance(text, str) for text in texts) or not all(
+            kind is None or isinstance(kind, str) for kind in kinds
+        ):
+            raise TypeError("not an object of a backup")
+        if not is_sha256(sha256) or type(size) is not int or size < 0:
+            raise ValueError("not an object of a backup")
         return cls(
-            document["uri"],
+            uri,
             "stored",
-            document["sha256"],
-            document["size"],
+            sha256,
+            size,
             document["etag"],
             document["last_modified"],
-            description,
+            Description(*kinds, metadata),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One reference of a row: the objects that it may mean. `sure` if it can be nothing but a reference."""
+    """One reference of a row: the objects in reach that it may mean. `sure` if it can be nothing but a reference."""
 
     uris: tuple[str, ...]
     sure: bool
     sha256: str | None = None
+    unresolved: str | None = None
+    """What it names instead, where nothing of it is in reach."""
 
 
 class Ledger:
@@ -103,17 +116,22 @@ class Ledger:
     def need(self, line: int, needs: Sequence[Need]) -> None:
         """Note what the row in a line references."""
         for one in needs:
+            if one.unresolved is not None:
+                # A reference may hold what no text of a database can.
+                named = one.unresolved.encode(errors="backslashreplace").decode()
+                self._sql.execute("INSERT OR IGNORE INTO unresolved VALUES (?)", (named,))
+                continue
             self._references += 1
             self._sql.executemany(
                 "INSERT INTO wanted VALUES (?, ?, ?, ?, ?)",
-                [(self._references, line, uri, one.sure, one.sha256) for uri in one.uris or (None,)],
+                [(self._references, line, uri, one.sure, one.sha256) for uri in one.uris],
             )
 
-    def know(self, entries: Iterable[dict[str, Any]]) -> None:
+    def know(self, entries: Iterable[LedgerEntry]) -> None:
         """Note the objects of an earlier backup."""
         self._sql.executemany(
             "INSERT OR REPLACE INTO known VALUES (?, ?)",
-            ((entry["uri"], json.dumps(entry)) for entry in entries if entry["state"] == "stored"),
+            ((entry.uri, json.dumps(entry.document())) for entry in entries if entry.state == "stored"),
         )
 
     def pending(self) -> Iterator[list[tuple[str, LedgerEntry | None]]]:
@@ -191,6 +209,15 @@ class Ledger:
             (state, most),
         )
         return [uri for (uri,) in found]
+
+    def unresolved_count(self) -> int:
+        """How many objects are named that are not in reach."""
+        return self._count("SELECT count(*) FROM unresolved")
+
+    def unresolved(self, most: int) -> list[str]:
+        """The first few of them."""
+        found = self._sql.execute("SELECT named FROM unresolved ORDER BY named LIMIT ?", (most,))
+        return [named for (named,) in found]
 
     def _count(self, query: str) -> int:
         return int(self._sql.execute(query).fetchone()[0])

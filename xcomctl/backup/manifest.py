@@ -13,7 +13,8 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from xcomctl.backup.target import BackupTarget
-from xcomctl.errors import NotFoundError, RefusedError
+from xcomctl.errors import NotFoundError, RefusedError, UsageError
+from xcomctl.models import Root
 
 SCHEMA = "xcomctl.backup/1"
 
@@ -21,6 +22,10 @@ BACKUPS = "backups"
 _MANIFEST = "manifest.json"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(rf"{BACKUPS}/({_ID.pattern})/(rows|objects)-[0-9]{{5,}}\.ndjson\.gz")
+
+_COUNTED = ("rows", "rows_dangling", "objects_stored", "bytes")
+"""Counts that every backup has."""
 
 PartKind = Literal["rows", "objects"]
 
@@ -122,10 +127,10 @@ def read_manifest(backup_target: BackupTarget, backup_id: str | None = None) -> 
             f"{backup_target.label} holds no finished backup {backup_id}",
             hint=f"xcomctl backup ls {backup_target.label}",
         ) from None
-    return _parsed(body, f"{backup_target.label}@{backup_id}")
+    return _parsed(body, backup_id, f"{backup_target.label}@{backup_id}")
 
 
-def _parsed(body: bytes, label: str) -> BackupManifest:
+def _parsed(body: bytes, backup_id: str, label: str) -> BackupManifest:
     damaged = RefusedError(
         f"the manifest of {label} is damaged", hint="take another backup: `xcomctl backup ls` names them"
     )
@@ -145,9 +150,31 @@ def _parsed(body: bytes, label: str) -> BackupManifest:
     try:
         parts = tuple(ManifestPart(**part) for part in document.pop("parts"))
         times = {name: datetime.fromisoformat(document.pop(name)) for name in ("created_at", "snapshot_at")}
-        return BackupManifest(**{**document, **times, "roots": tuple(document["roots"]), "parts": parts})
-    except (ValueError, KeyError, TypeError):
+        manifest = BackupManifest(**{**document, **times, "roots": tuple(document["roots"]), "parts": parts})
+        _require_shape(manifest, backup_id)
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError):
         raise damaged from None
+    return manifest
+
+
+def _require_shape(manifest: BackupManifest, backup_id: str) -> None:
+    """Raise TypeError or ValueError for what no backup says: a checksum can be computed by anybody.
+
+    A part that lies elsewhere than where this backup writes its parts would lead out of the place.
+    """
+    for uri in manifest.roots:
+        Root.parse(uri)
+    texts = (manifest.tool_version, *manifest.database.values(), manifest.database["label"])
+    numbers = [*manifest.counts.values(), *(manifest.counts[name] for name in _COUNTED)]
+    for part in manifest.parts:
+        numbers += [part.count, part.size]
+        named = _PART.fullmatch(part.name)
+        if named is None or named.groups() != (backup_id, part.kind) or not is_sha256(part.sha256):
+            raise ValueError("not a part of this backup")
+    if manifest.id != backup_id or not all(isinstance(text, str) for text in texts):
+        raise ValueError("not this backup")
+    if not isinstance(manifest.selection, dict) or not all(type(number) is int for number in numbers):
+        raise TypeError("not the shape of a manifest")
 
 
 def split_place(text: str) -> tuple[str, str | None]:

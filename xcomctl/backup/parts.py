@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
+from xcomctl.backup.ledger import LedgerEntry
 from xcomctl.backup.manifest import ManifestPart, PartKind, part_name
 from xcomctl.backup.spool import proven
 from xcomctl.backup.target import BackupTarget
@@ -85,11 +87,18 @@ def read_part(backup_target: BackupTarget, part: ManifestPart) -> Iterator[dict[
             with gzip.GzipFile(fileobj=whole.file, mode="rb") as lines:
                 for line in lines:
                     count += 1
-                    yield json.loads(line)
-        except (OSError, EOFError, ValueError):
+                    yield _document(line)
+        except (OSError, EOFError, zlib.error, ValueError, RecursionError):
             raise UnreadableError(f"{part.name} does not hold what it should") from None
     if count != part.count:
         raise UnreadableError(f"{part.name} has {count} lines instead of {part.count}")
+
+
+def _document(line: bytes) -> dict[str, Any]:
+    document = json.loads(line)
+    if not isinstance(document, dict):
+        raise ValueError("a line that is no document")
+    return document
 
 
 def required_lines(backup_target: BackupTarget, part: ManifestPart) -> Iterator[dict[str, Any]]:
@@ -101,3 +110,20 @@ def required_lines(backup_target: BackupTarget, part: ManifestPart) -> Iterator[
             f"the backup is damaged: {error}",
             hint=f"xcomctl backup verify {backup_target.label} says all that is",
         ) from None
+
+
+def required_entries(backup_target: BackupTarget, part: ManifestPart) -> Iterator[LedgerEntry]:
+    """The objects of a part. Raises RefusedError, StoreError."""
+    for line in required_lines(backup_target, part):
+        try:
+            yield LedgerEntry.of(line)
+        except (KeyError, TypeError, ValueError):
+            raise malformed(part.name, backup_target) from None
+
+
+def malformed(name: str, backup_target: BackupTarget) -> RefusedError:
+    """What to say of a part whose lines are not those of a backup, although its checksum fits."""
+    return RefusedError(
+        f"the backup is damaged: {name} has a line that is none of a backup",
+        hint=f"take another backup: xcomctl backup ls {backup_target.label}",
+    )

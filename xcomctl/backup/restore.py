@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from xcomctl.airflow.interface import InsertOutcome, RowRecord, Selection, Source
+from xcomctl.airflow.interface import InsertOutcome, RowRecord, Source
 from xcomctl.backup.ledger import Ledger, LedgerEntry
-from xcomctl.backup.manifest import BackupManifest
-from xcomctl.backup.parts import required_lines
-from xcomctl.backup.relocation import moved, target_of
+from xcomctl.backup.parts import malformed, required_entries, required_lines
+from xcomctl.backup.relocation import moved
 from xcomctl.backup.restore_objects import PutBack, put_back
-from xcomctl.backup.target import BackupTarget
+from xcomctl.backup.restore_request import RestoreRequest
 from xcomctl.errors import RefusedError
 from xcomctl.globs import matches
-from xcomctl.models import ObjectAddress, Root
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import TransferStore
 from xcomctl.state.operation import Operation
@@ -30,9 +28,9 @@ _EXAMPLES = 5
 ROW_OUTCOMES = ("inserted", "identical", "conflict", "no_task_instance", "no_object", "not_movable")
 """Of the rows that were meant. no_object: its object did not come back. not_movable: its reference cannot be rewritten."""
 
-OBJECT_OUTCOMES = ("restored", "identical", "conflict", "damaged")
+OBJECT_OUTCOMES = ("restored", "identical", "conflict", "damaged", "outside")
 
-NOT_RESTORED = ("conflict", "no_task_instance", "no_object", "not_movable", "damaged")
+NOT_RESTORED = ("conflict", "no_task_instance", "no_object", "not_movable", "damaged", "outside")
 
 
 @dataclass(slots=True)
@@ -50,12 +48,13 @@ class RestoreResult:
         """Rows and objects that were meant to be there afterwards and are not."""
         return sum(counts[name] for counts in (self.rows, self.objects) for name in NOT_RESTORED)
 
-    def document(self, manifest: BackupManifest, *, dry_run: bool) -> dict[str, Any]:
+    def document(self, request: RestoreRequest, *, dry_run: bool) -> dict[str, Any]:
         """The result as JSON types."""
         return {
             "schema": "xcomctl.restore/1",
-            "backup": manifest.id,
+            "backup": request.manifest.id,
             "dry_run": dry_run,
+            "targets": [root.uri for root in request.targets],
             "rows": {name: self.rows[name] for name in ROW_OUTCOMES},
             "objects": {name: self.objects[name] for name in OBJECT_OUTCOMES},
             "bytes_restored": self.bytes_restored,
@@ -90,13 +89,10 @@ class _Line:
 
 
 def restore(
-    backup_target: BackupTarget,
-    manifest: BackupManifest,
+    request: RestoreRequest,
     source: Source,
     store: TransferStore,
     *,
-    selection: Selection,
-    to_root: Root | None,
     operation: Operation | None,
     result: RestoreResult,
     report: Progress = no_progress,
@@ -106,24 +102,27 @@ def restore(
     Without an operation nothing is changed, and `result` says what would become of each. Doing it again after a crash
     ends in the same state. Raises RefusedError for a damaged backup before anything is changed, SourceError, StoreError.
     """
-    roots = [Root.parse(uri) for uri in manifest.roots]
+    backup_target, manifest = request.backup_target, request.manifest
     with Ledger() as ledger, ThreadPoolExecutor(_THREADS) as threads:
         for part in manifest.parts_of("objects"):
-            ledger.record(_entries(required_lines(backup_target, part)))
+            ledger.record(required_entries(backup_target, part))
         for part in manifest.parts_of("rows"):
-            for _ in required_lines(backup_target, part):
+            for line in required_lines(backup_target, part):
+                if not _is_row(line):
+                    raise malformed(part.name, backup_target)
                 report("lines checked", 1)
 
         def put(entry: LedgerEntry) -> PutBack:
-            address = ObjectAddress.parse(entry.uri)
-            target = target_of(entry.uri, roots, to_root) if to_root else None
+            target = request.target_of(entry.uri)
+            if target is None:
+                return PutBack(entry, entry.uri, "outside")
             return put_back(
-                entry, target or address, store=store, backup_target=backup_target, dry_run=operation is None
+                entry, target, store=store, backup_target=backup_target, dry_run=operation is None
             )
 
-        lines = _meant(backup_target, manifest, selection)
+        lines = _meant(request)
         while batch := list(islice(lines, _ROWS_AT_A_TIME)):
-            chosen = [_prepared(line, ledger, roots, to_root, result) for line in batch]
+            chosen = [_prepared(record, uris, ledger, request, result) for record, uris in batch]
             wanted = [line for line in chosen if line is not None]
             outcomes = source.insertable([line.record for line in wanted])
             wanted = _count_hopeless(wanted, outcomes, result)
@@ -143,35 +142,34 @@ def restore(
             report("rows", len(batch))
 
 
-def _entries(lines: Iterator[dict[str, Any]]) -> Iterator[LedgerEntry]:
-    for line in lines:
-        try:
-            yield LedgerEntry.of(line)
-        except (KeyError, TypeError):
-            raise RefusedError("the backup is damaged: an object's line is malformed") from None
+def _is_row(line: dict[str, Any]) -> bool:
+    """Whether a line is one of a row, by its shape."""
+    try:
+        RowRecord.of(line["row"])
+        return isinstance(line["objects"], list) and all(isinstance(uri, str) for uri in line["objects"])
+    except (KeyError, RefusedError):
+        return False
 
 
-def _meant(
-    backup_target: BackupTarget, manifest: BackupManifest, selection: Selection
-) -> Iterator[dict[str, Any]]:
-    """The lines of the rows that the selection means."""
-    for part in manifest.parts_of("rows"):
-        for line in required_lines(backup_target, part):
-            row = line["row"]
-            if all(matches(glob, row[column]) for column, glob in selection.globs.items()) and (
-                selection.map_index is None or row["map_index"] == selection.map_index
+def _meant(request: RestoreRequest) -> Iterator[tuple[RowRecord, list[str]]]:
+    """The rows that the selection means, with the objects that they may mean. Their shape was looked at before."""
+    selection = request.selection
+    for part in request.manifest.parts_of("rows"):
+        for line in required_lines(request.backup_target, part):
+            record = RowRecord.of(line["row"])
+            if all(matches(glob, getattr(record, column)) for column, glob in selection.globs.items()) and (
+                selection.map_index is None or record.map_index == selection.map_index
             ):
-                yield line
+                yield record, line["objects"]
 
 
 def _prepared(
-    line: dict[str, Any], ledger: Ledger, roots: Sequence[Root], to_root: Root | None, result: RestoreResult
+    record: RowRecord, uris: Sequence[str], ledger: Ledger, request: RestoreRequest, result: RestoreResult
 ) -> _Line | None:
-    """A line with what the backup has of its objects; None, and counted, where it cannot go where it should."""
-    record = RowRecord.of(line["row"])
-    entries = [entry for entry in map(ledger.entry, line["objects"]) if entry and entry.state == "stored"]
-    if to_root is not None:
-        changed = moved(record, [entry.uri for entry in entries], roots, to_root)
+    """A row with what the backup has of its objects; None, and counted, where it cannot go where it should."""
+    entries = [entry for entry in map(ledger.entry, uris) if entry and entry.state == "stored"]
+    if request.to_root is not None:
+        changed = moved(record, [entry.uri for entry in entries], request.roots, request.to_root)
         if changed is None:
             result.count_row(record, "not_movable")
             return None

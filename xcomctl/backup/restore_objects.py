@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xcomctl.backup.ledger import LedgerEntry
-from xcomctl.backup.manifest import is_sha256, payload_name
+from xcomctl.backup.manifest import payload_name
 from xcomctl.backup.spool import proven
 from xcomctl.backup.target import BackupTarget
 from xcomctl.errors import ConflictError, NotFoundError, UnreadableError
 from xcomctl.models import ObjectAddress
 from xcomctl.s3.interface import ObjectInfo, TransferStore
 
-ObjectOutcome = Literal["restored", "identical", "conflict", "damaged"]
-"""identical: the object is there with this very content. conflict: with another one. damaged: the backup's payload is."""
+ObjectOutcome = Literal["restored", "identical", "conflict", "damaged", "outside"]
+"""identical: the object is there with this very content. conflict: with another one. damaged: the backup's payload is.
+outside: its place is none that this restore may write to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,6 @@ def put_back(
     Raises StoreError where the store or the target fails.
     """
     name = payload_name(str(entry.sha256))
-    if not is_sha256(entry.sha256):
-        return PutBack(entry, target.uri, "damaged", "the backup names no payload for it")
     found = store.stat(target)
     if found is not None:
         same = found.size == entry.size if dry_run else _has_content(found, entry, store)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from xcomctl.backup.ledger import Ledger, LedgerEntry
-from xcomctl.backup.manifest import BackupManifest, is_sha256, payload_name
+from xcomctl.backup.manifest import BackupManifest, payload_name
 from xcomctl.backup.parts import read_part
 from xcomctl.backup.spool import proven
 from xcomctl.backup.target import BackupTarget
@@ -64,7 +64,7 @@ def verify(
                     if part.kind == "objects" and line["state"] == "stored":
                         ledger.record([LedgerEntry.of(line)])
                     report("lines", 1)
-            except (UnreadableError, KeyError, TypeError) as error:
+            except (UnreadableError, KeyError, TypeError, ValueError) as error:
                 cause = str(error) if isinstance(error, UnreadableError) else "a line is malformed"
                 findings.append(BackupFinding("part", part.name, cause))
         with ThreadPoolExecutor(_THREADS) as threads, closing(ledger.payloads()) as found:
@@ -81,8 +81,6 @@ def verify(
 def _check(backup_target: BackupTarget, payload: tuple[str, int]) -> BackupFinding | None:
     sha256, size = payload
     name = payload_name(sha256)
-    if not is_sha256(sha256):
-        return BackupFinding("payload", name, "this is not the name of a payload")
     try:
         with proven(backup_target, name, size=size, sha256=sha256):
             return None

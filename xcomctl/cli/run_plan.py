@@ -244,7 +244,7 @@ def _back_up(plan: Plan, session: Session, place: str, log: StderrLog) -> None:
         )
     if result.failed:
         raise RefusedError(
-            f"{quantity(result.failed, 'object')} could not be backed up: {result.failures[0]}; nothing was deleted",
+            f"{quantity(result.failed, 'object')} could not be backed up: {result.first_failure}; nothing was deleted",
             hint="run the same command again",
         )
     log.note(f"what goes is in the backup {place}@{result.manifest.id}")

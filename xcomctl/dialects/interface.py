@@ -7,6 +7,7 @@ else's object for deletion.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -20,6 +21,14 @@ ambiguous: it may be the user's own data or another layout; it keeps an object, 
 
 UNCLAIMABLE = r"(?:^|/)(?:\.xcomctl|\.|\.\.)(?:/|$)"
 """Keys that no dialect may claim: our own folder, and segments that some programs take for another key."""
+
+# Python's `$` also matches before a last newline, RE2's does not.
+_UNCLAIMABLE = re.compile(UNCLAIMABLE.replace("$", r"\Z"))
+
+
+def is_unclaimable(key: str) -> bool:
+    """Whether it is a key that no dialect may claim."""
+    return _UNCLAIMABLE.search(key) is not None
 
 
 @dataclass(frozen=True, slots=True)

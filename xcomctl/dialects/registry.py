@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xcomctl.dialects import astronomer, common_io, dict_forms, own, s3_url, values, xcom_s3
 from xcomctl.dialects.configured import DialectRule, compile_rule
 from xcomctl.dialects.documents import reference_in
-from xcomctl.dialects.interface import UNCLAIMABLE, Claim, KeyPattern, Reference, Shortcuts, certainty
+from xcomctl.dialects.interface import Claim, KeyPattern, Reference, Shortcuts, certainty, is_unclaimable
 from xcomctl.dialects.patterns import ReferencePattern, addresses_of, codec_of_key, compiled, may_name_object
 from xcomctl.dialects.texts import (
     TRACES,
@@ -46,8 +46,6 @@ _DOCUMENTS = tuple(pattern for family in FAMILIES for pattern in family.document
 _KEYS = tuple(pattern for family in FAMILIES for pattern in family.keys)
 
 _MAP_INDEX = re.compile(r"-?[0-9]{1,9}")
-# Python's `$` also matches before a last newline, RE2's does not.
-_UNCLAIMABLE = re.compile(UNCLAIMABLE.replace("$", r"\Z"))
 
 
 class DialectRegistry:
@@ -111,7 +109,7 @@ class DialectRegistry:
 
     def claim(self, key: str) -> Claim | None:
         """The first dialect's claim on a key; None for what no backend is known to write, and for what is UNCLAIMABLE."""
-        if _UNCLAIMABLE.search(key):
+        if is_unclaimable(key):
             return None
         for pattern, regex in self._compiled_keys:
             if match := regex.search(key):

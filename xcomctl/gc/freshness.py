@@ -36,7 +36,7 @@ def require_fresh(
 ) -> Plan:
     """The plan with its guards judged again, as far as that is cheap.
 
-    `roots` are those that the configuration names, maybe none; `policy_digest` is that of the policy file, None where it
+    `roots` are those that the configuration names; `policy_digest` is that of the policy file, None where it
     was not given again. Raises RefusedError for a plan that was made by another major version, for another database or
     other stores, with a policy that changed since, or longer ago than a day; UsageError, SourceError, StoreError.
     """
@@ -49,7 +49,7 @@ def require_fresh(
             f"it was made for the database {basis.database_label} ({basis.database}),"
             f" and this one is {label} ({identity})"
         )
-    if roots and outermost(roots) != outermost(roots_of(plan)):
+    if outermost(roots) != outermost(roots_of(plan)):
         raise _stale(f"it was made for {_named(roots_of(plan))}, and the stores are {_named(roots)}")
     if plan.scope["roots"] and endpoint != basis.endpoint:
         raise _stale(

@@ -144,9 +144,12 @@ def _batch(lines: list[bytes]) -> pa.RecordBatch:
 
 
 def _plan(head: dict[str, Any], actions: Actions) -> Plan:
+    scope = dict(head["scope"])
+    if not isinstance(scope["roots"], list) or not all(isinstance(uri, str) for uri in scope["roots"]):
+        raise TypeError("not roots")
     return Plan(
         created_at=datetime.fromisoformat(head["created_at"]),
-        scope=dict(head["scope"]),
+        scope=scope,
         basis=Basis.from_document(head),
         totals={str(name): int(number) for name, number in head["totals"].items()},
         guards=tuple(Guard(**guard) for guard in head["guards"]),

@@ -5,14 +5,43 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
-from xcomctl.errors import RefusedError
+from xcomctl.errors import NotFoundError, RefusedError
 from xcomctl.models import ObjectAddress
+from xcomctl.s3.interface import ObjectInfo, Store
+
+T = TypeVar("T")
 
 _SCHEMA = re.compile(r"(xcomctl\.[a-z-]+)/([0-9]+)")
+
+_LARGEST = 1 << 20
+"""Bytes that a document can have: what somebody else put in its place must not fill the memory."""
+
+
+def read_document(
+    store: Store, address: ObjectAddress, schema: str, parse: Callable[[dict[str, Any], ObjectInfo], T]
+) -> T | None:
+    """What `parse` makes of the document at an address, and of the object that holds it; None only if there is none.
+
+    Raises RefusedError for anything else than a document of this schema, also where `parse` raises what Python does for
+    members that are not there or of another type; StoreError.
+    """
+    info = store.stat(address)
+    if info is None:
+        return None
+    if info.size > _LARGEST:
+        raise damaged(address)
+    try:
+        document = decode(store.read(address), schema, address)
+    except NotFoundError:
+        return None
+    try:
+        return parse(document, info)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise damaged(address) from None
 
 
 def encode(schema: str, members: dict[str, Any]) -> bytes:
@@ -61,7 +90,10 @@ def time_of(text: Any) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("a time without zone")
-    return at.astimezone(timezone.utc)
+    try:
+        return at.astimezone(timezone.utc)
+    except OverflowError:
+        raise ValueError("a time that UTC does not have") from None
 
 
 def _time(value: object) -> str:

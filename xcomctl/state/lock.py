@@ -17,16 +17,20 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
+from typing import Any
 
 from xcomctl.airflow.interface import Source
-from xcomctl.errors import ConflictError, LockedError, NotFoundError, RefusedError, SourceError, XcomctlError
+from xcomctl.errors import ConflictError, LockedError, RefusedError, SourceError, XcomctlError
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
-from xcomctl.s3.documents import damaged, decode, encode, time_of
+from xcomctl.s3.documents import encode, read_document, time_of
 from xcomctl.s3.interface import ObjectInfo, Store
 from xcomctl.units import format_time
 
 _SCHEMA = "xcomctl.lock/1"
 _ATTEMPTS = 5
+
+_LONGEST = timedelta(hours=1)
+"""Nobody holds a lock for longer without a renewal; who does for 5 minutes is slow."""
 
 _ASKED_AGAIN_AFTER = (1.0, 3.0)
 """Seconds between two questions for a lock that somebody else holds."""
@@ -56,25 +60,19 @@ def read_holder(store: Store, root: Root) -> tuple[Holder, ObjectInfo] | None:
 
     Raises RefusedError for a lock that cannot be read, StoreError.
     """
-    address = lock_address(root)
-    info = store.stat(address)
-    if info is None:
-        return None
-    try:
-        document = decode(store.read(address), _SCHEMA, address)
-    except NotFoundError:
-        return None
-    try:
-        holder = Holder(
-            holder=str(document["holder"]),
-            pid=int(document["pid"]),
-            operation_id=str(document["operation_id"]),
-            acquired_at=time_of(document["acquired_at"]),
-            expires_at=time_of(document["expires_at"]),
-            token=str(document["token"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        raise damaged(address) from None
+    return read_document(store, lock_address(root), _SCHEMA, _parsed)
+
+
+def _parsed(document: dict[str, Any], info: ObjectInfo) -> tuple[Holder, ObjectInfo]:
+    holder = Holder(
+        holder=str(document["holder"]),
+        pid=int(document["pid"]),
+        operation_id=str(document["operation_id"]),
+        acquired_at=time_of(document["acquired_at"]),
+        # Every renewal writes it anew: what was not written for so long is held by nobody, whatever stands in it.
+        expires_at=min(time_of(document["expires_at"]), info.last_modified + _LONGEST),
+        token=str(document["token"]),
+    )
     return holder, info
 
 

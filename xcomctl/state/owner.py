@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from xcomctl.errors import ConflictError, NotFoundError, RefusedError
+from xcomctl.errors import ConflictError, RefusedError
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
-from xcomctl.s3.documents import damaged, decode, encode, time_of
-from xcomctl.s3.interface import Store
+from xcomctl.s3.documents import encode, read_document, time_of
+from xcomctl.s3.interface import ObjectInfo, Store
 
 _SCHEMA = "xcomctl.owner/1"
 
@@ -49,28 +50,21 @@ def read_owner(store: Store, root: Root) -> Owner | None:
 
     Raises RefusedError for one that cannot be read or is of a newer release, StoreError.
     """
-    address = owner_address(root)
-    info = store.stat(address)
-    if info is None:
-        return None
-    try:
-        document = decode(store.read(address), _SCHEMA, address)
-    except NotFoundError:
-        return None
-    try:
-        newest_run, newest_row_at = document["newest_run"], document["newest_row_at"]
-        return Owner(
-            database=str(document["database"]),
-            label=str(document["label"]),
-            rows=int(document["rows"]),
-            newest_run=None if newest_run is None else int(newest_run),
-            newest_row_at=None if newest_row_at is None else time_of(newest_row_at),
-            written_at=time_of(document["written_at"]),
-            tool_version=str(document["tool_version"]),
-            etag=info.etag,
-        )
-    except (KeyError, TypeError, ValueError):
-        raise damaged(address) from None
+    return read_document(store, owner_address(root), _SCHEMA, _parsed)
+
+
+def _parsed(document: dict[str, Any], info: ObjectInfo) -> Owner:
+    newest_run, newest_row_at = document["newest_run"], document["newest_row_at"]
+    return Owner(
+        database=str(document["database"]),
+        label=str(document["label"]),
+        rows=int(document["rows"]),
+        newest_run=None if newest_run is None else int(newest_run),
+        newest_row_at=None if newest_row_at is None else time_of(newest_row_at),
+        written_at=time_of(document["written_at"]),
+        tool_version=str(document["tool_version"]),
+        etag=info.etag,
+    )
 
 
 def write_owner(store: Store, root: Root, owner: Owner, previous: Owner | None) -> None:

@@ -28,7 +28,7 @@ def apply(
         typer.Option(
             "--policy",
             metavar="FILE",
-            help="Refuse a plan that was made with another policy file than this one.",
+            help="Refuse a plan that was made with another policy file than this one; needed where it makes backups.",
             rich_help_panel="Consent",
         ),
     ] = None,
@@ -39,8 +39,9 @@ def apply(
 ) -> None:
     """Execute a saved plan: just its actions, as far as what they are about is still as it was seen.
 
-    A plan that was edited, is older than a day, or was made for another database or other stores is refused (exit 5).
-    What changed since is skipped and counted. A plan can be applied again: that ends in the same state.
+    A plan that was edited, is older than a day, was made for another database or other stores, or names objects that
+    are not this command's to touch is refused (exit 5). What changed since is skipped and counted. A plan can be
+    applied again: that ends in the same state.
 
     Examples:
 
@@ -54,21 +55,29 @@ def apply(
     wait = parse_wait(wait_lock)
     log = log_options.log()
 
+    from xcomctl.gc.found_plan import require_own_plan
     from xcomctl.gc.freshness import require_fresh
     from xcomctl.gc.plan_file import load
     from xcomctl.policy.file import load_policy
 
-    digest = None if policy is None else load_policy(policy).digest
+    rules = None if policy is None else load_policy(policy)
     with Interruption() as interruption, connection.open(resources) as session:
         saved = load(file, session.resources.tmp)
         introduce(saved, log)
+        require_own_plan(
+            saved,
+            roots=session.roots,
+            tables=session.source.info().tables,
+            dialects=session.dialects,
+            backup_to=None if rules is None else rules.backup_to,
+        )
         fresh = require_fresh(
             saved,
             session.source,
             session.store if saved.scope["roots"] else None,
             roots=session.roots,
             endpoint=session.endpoint,
-            policy_digest=digest,
+            policy_digest=None if rules is None else rules.digest,
             accepted=accept or (),
         )
         run_plan(

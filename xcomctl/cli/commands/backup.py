@@ -49,7 +49,7 @@ def backup(
 
     A payload that is there from an earlier backup is not copied again. The values themselves are in a backup: give the
     place the rights that the database has. Objects that rows reference and that do not exist are counted, and are no
-    failure; exit 3 if an object exists and could not be copied.
+    failure; exit 3 if an object exists and could not be copied, or lies outside of the stores, where none is read.
 
     Examples:
 
@@ -86,12 +86,15 @@ def backup(
             **result.manifest.document(),
             "failures": list(result.failures),
             "missing": list(result.missing),
+            "unresolved": list(result.unresolved),
         }
         emit_document(document, backup_lines(result, to), output)
     if result.failed:
         raise PartialError(
-            f"done in part, without {result.failed:,} of the objects: {result.failures[0]}",
-            hint="run the same command again; what is there already is not copied again",
+            f"done in part, without {result.failed:,} of the objects: {result.first_failure}",
+            hint="run the same command again; what is there already is not copied again"
+            if result.failures
+            else "if these are yours, add the --store that they lie in",
         )
 
 

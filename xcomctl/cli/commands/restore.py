@@ -15,10 +15,8 @@ from xcomctl.models import Root
 from xcomctl.units import quantity
 
 if TYPE_CHECKING:
-    from xcomctl.airflow.interface import Selection
-    from xcomctl.backup import BackupManifest
     from xcomctl.backup.restore import RestoreResult
-    from xcomctl.backup.target import BackupTarget
+    from xcomctl.backup.restore_request import RestoreRequest
     from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
 
@@ -48,7 +46,8 @@ def restore(
     """Put a backup back: objects first, then the rows that reference them. Nothing is overwritten.
 
     A row comes back only where its task instance exists and no other value is in its place, an object only where
-    its key is free; what is there already, equal to the backup, is fine. All else is reported, and exit 3.
+    its key is free; what is there already, equal to the backup, is fine. Objects go below those stores of the backup
+    that are stores here, or below --to-store; --dry-run names them. All else is reported, and exit 3.
 
     Examples:
 
@@ -66,22 +65,29 @@ def restore(
     log = log_options.log()
     with Interruption() as interruption, connection.open() as session:
         from xcomctl.backup import read_manifest, split_place
+        from xcomctl.backup.restore_request import RestoreRequest
         from xcomctl.cli.output.backups import restore_lines
 
         where, backup_id = split_place(place)
         backup_target = session.backup_target(where)
-        manifest = read_manifest(backup_target, backup_id)
-        chosen = selection.selection()
+        request = RestoreRequest.of(
+            backup_target,
+            read_manifest(backup_target, backup_id),
+            selection.selection(),
+            configured=session.roots,
+            to_root=root,
+        )
         if dry_run or not yes:
-            preview = _preview(session, backup_target, manifest, chosen, root, log)
+            preview = _preview(request, session, log)
             if dry_run:
-                document = preview.document(manifest, dry_run=True)
-                emit_document(document, restore_lines(preview, dry_run=True), output)
+                emit_document(
+                    preview.document(request, dry_run=True), restore_lines(preview, previewed=request), output
+                )
                 raise typer.Exit(3 if preview.failed else 0)
-            if not _agreed(preview, log):
+            if not _agreed(request, preview, log):
                 return
-        result = _carry_out(session, backup_target, manifest, chosen, root, log, interruption)
-        emit_document(result.document(manifest, dry_run=False), restore_lines(result, dry_run=False), output)
+        result = _carry_out(request, session, log, interruption)
+        emit_document(result.document(request, dry_run=False), restore_lines(result), output)
     if result.failed:
         raise PartialError(
             f"{result.failed} rows and objects were not restored",
@@ -89,39 +95,22 @@ def restore(
         )
 
 
-def _preview(
-    session: Session,
-    backup_target: BackupTarget,
-    manifest: BackupManifest,
-    selection: Selection,
-    root: Root | None,
-    log: StderrLog,
-) -> RestoreResult:
+def _preview(request: RestoreRequest, session: Session, log: StderrLog) -> RestoreResult:
     """What a restore would do. Changes nothing."""
     from xcomctl.backup.restore import RestoreResult, restore
 
     result = RestoreResult()
     with stages(log) as report:
-        restore(
-            backup_target,
-            manifest,
-            session.source,
-            session.store,
-            selection=selection,
-            to_root=root,
-            operation=None,
-            result=result,
-            report=report,
-        )
+        restore(request, session.source, session.store, operation=None, result=result, report=report)
     return result
 
 
-def _agreed(preview: RestoreResult, log: StderrLog) -> bool:
+def _agreed(request: RestoreRequest, preview: RestoreResult, log: StderrLog) -> bool:
     """Whether to go on. Raises UsageError where nobody can be asked."""
     from xcomctl.cli.output.backups import restore_lines, restore_summary
 
     def show() -> None:
-        for line in restore_lines(preview, dry_run=True):
+        for line in restore_lines(preview, previewed=request):
             typer.echo(line, err=True)
 
     summary = restore_summary(preview.rows, preview.objects, preview.bytes_restored)
@@ -138,33 +127,20 @@ def _agreed(preview: RestoreResult, log: StderrLog) -> bool:
 
 
 def _carry_out(
-    session: Session,
-    backup_target: BackupTarget,
-    manifest: BackupManifest,
-    selection: Selection,
-    root: Root | None,
-    log: StderrLog,
-    interruption: Interruption,
+    request: RestoreRequest, session: Session, log: StderrLog, interruption: Interruption
 ) -> RestoreResult:
     from xcomctl.backup.restore import RestoreResult, restore
 
     result = RestoreResult()
-    roots = [root] if root else [Root.parse(uri) for uri in manifest.roots] or session.roots
     try:
+        # The journal holds values: it lies where this command may write, whatever the backup says of its stores.
         with (
-            begin_operation(session, roots, "restore") as operation,
+            begin_operation(session, request.targets or session.roots, "restore") as operation,
             stages(log) as report,
         ):
+            reported = interruption.between_batches(report)
             restore(
-                backup_target,
-                manifest,
-                session.source,
-                session.store,
-                selection=selection,
-                to_root=root,
-                operation=operation,
-                result=result,
-                report=interruption.between_batches(report),
+                request, session.source, session.store, operation=operation, result=result, report=reported
             )
     except BaseException:
         # What came back before it broke must not go unsaid.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from xcomctl.backup import BackupManifest, BackupResult, BackupVerification
 from xcomctl.backup.restore import RestoreResult
+from xcomctl.backup.restore_request import RestoreRequest
 from xcomctl.cli.output.text import visible
 from xcomctl.units import format_size, format_time, quantity
 
@@ -24,6 +25,7 @@ _OBJECTS = {
     "identical": "there already",
     "conflict": "not restored: another object has the key",
     "damaged": "not restored: the payload in the backup is damaged",
+    "outside": "not restored: outside of the stores of this command",
 }
 
 
@@ -37,6 +39,7 @@ def backup_lines(result: BackupResult, where: str) -> Iterator[str]:
     yield _line("written", f"{quantity(counts['payloads_written'], 'payload')} ({size})")
     yield from _examples("missing", counts["objects_missing"], result.missing)
     yield from _examples("failed", counts["objects_failed"], result.failures)
+    yield from _examples("elsewhere", counts["objects_unresolved"], result.unresolved)
 
 
 def manifest_lines(manifest: BackupManifest) -> Iterator[str]:
@@ -58,9 +61,9 @@ def verification_lines(result: BackupVerification, where: str) -> Iterator[str]:
         yield f"  {visible(finding.cause)}"
 
 
-def restore_lines(result: RestoreResult, *, dry_run: bool) -> Iterator[str]:
-    """What became, or would become, of rows and objects."""
-    if dry_run:
+def restore_lines(result: RestoreResult, *, previewed: RestoreRequest | None = None) -> Iterator[str]:
+    """What became of rows and objects, or would become of what is `previewed`, with the stores that would get objects."""
+    if previewed is not None:
         yield "dry run: this would become of them"
     for what, counts, told in (("rows", result.rows, _ROWS), ("objects", result.objects, _OBJECTS)):
         for outcome, text in told.items():
@@ -72,6 +75,9 @@ def restore_lines(result: RestoreResult, *, dry_run: bool) -> Iterator[str]:
                 yield f"  {visible(example)}"
     if not result.rows:
         yield _line("rows", "none are meant by this selection")
+    if previewed is not None and result.objects:
+        for root in previewed.targets:
+            yield _line("target", root.uri)
 
 
 def restore_summary(counts: Mapping[str, int], objects: Mapping[str, int], size: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from xcomctl.errors import UnreadableError, UsageError, XcomctlError
 from xcomctl.files import TemporaryFolder
-from xcomctl.inventory.snapshot_file.tables import TABLES, VERSION
+from xcomctl.inventory.snapshot_file.tables import ADDED_COLUMNS, TABLES, VERSION
 from xcomctl.inventory.workspace import Resources
 
 if TYPE_CHECKING:
@@ -21,8 +21,18 @@ if TYPE_CHECKING:
 
 _AT_A_TIME = 1000
 
+_ALWAYS_SAID = ("created_at", "cutoff", "roots", "database", "complete")
+"""Of what an inventory is."""
+
 _HINT_TABLES = "xcomctl sql --tables lists the tables and their columns"
 _HINT_MAKE = "xcomctl inventory --out FILE makes one"
+
+_KEPT_COLUMNS = """
+SELECT c.table_name, c.column_name, c.data_type
+FROM duckdb_columns() c JOIN duckdb_tables() t USING (database_name, schema_name, table_name)
+WHERE c.schema_name = 'main' AND NOT t.internal AND NOT t.temporary
+"""
+"""Name, column and type: of tables, and not of views."""
 
 _PLACE = re.compile(r"\n\nLINE (\d+): (.*)\n( *)\^", re.DOTALL)
 """Where DuckDB shows the line of a mistake, with a mark below it."""
@@ -72,11 +82,13 @@ class SnapshotFile:
         self._spill.cleanup()
 
     def about(self) -> About:
-        """What the inventory is of."""
+        """What the inventory is of. Raises UnreadableError where the file does not say."""
         answer = self.ask("SELECT * FROM about")
         [values] = answer.records
         found = {"options": None} | dict(zip((name for name, _ in answer.columns), values, strict=True))
         members = {field.name: found[field.name] for field in fields(About)}
+        if any(members[name] is None for name in _ALWAYS_SAID) or None in found["roots"]:
+            raise _foreign(self._path, "about")
         return About(**{**members, "roots": tuple(found["roots"])})
 
     def totals(self) -> list[dict[str, Any]]:
@@ -192,6 +204,7 @@ def open_snapshot_file(path: Path, resources: Resources | None = None) -> Snapsh
     try:
         _confine(connection, Path(spill.name))
         _require_version(connection, path)
+        _require_tables(connection, path)
     except BaseException:
         kept.__exit__(None, None, None)
         raise
@@ -219,6 +232,30 @@ def _require_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             f"{path} was made by another version of xcomctl",
             hint="make it again: xcomctl inventory --out FILE",
         )
+
+
+def _require_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise UnreadableError where a file that says it is an inventory is not made as one: anybody can write such a file.
+
+    A view in the place of a table would be a query of somebody else's. Columns may be missing that are newer than the file.
+    """
+    import duckdb
+
+    try:
+        kept = set(connection.execute(_KEPT_COLUMNS).fetchall())
+    except duckdb.Error as error:
+        raise _translated(error, path) from error
+    wanted = {(name, column.name, column.type) for name, columns in TABLES.items() for column in columns}
+    missing = {name for name, column, _ in wanted - kept if column not in ADDED_COLUMNS}
+    if missing:
+        raise _foreign(path, min(missing))
+
+
+def _foreign(path: Path, table: str) -> UnreadableError:
+    return UnreadableError(
+        f"{path} is not as xcomctl makes inventories: its table {table} is another one",
+        hint="make it again: xcomctl inventory --out FILE",
+    )
 
 
 def _translated(error: duckdb.Error, path: Path) -> XcomctlError:

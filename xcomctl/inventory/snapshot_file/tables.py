@@ -106,3 +106,6 @@ TABLES: dict[str, tuple[TableColumn, ...]] = {
     ),
 }
 """The tables and their columns, in order. Times are UTC. No value of an XCom is in any of them."""
+
+ADDED_COLUMNS = ("options",)
+"""Columns that files of this version may lack: they were made before these were added."""

@@ -1,0 +1,69 @@
+"""Whether an object that a file names is one that the command at hand may touch.
+
+Plans, journals, lists, inventories and backups lie where others can write. An address in them is data and no order: it
+counts only below the roots of this command, outside of the tool's own folder, and, where the object is to go, with the
+claim of a dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xcomctl.dialects.interface import Dialects, is_unclaimable
+from xcomctl.models import ObjectAddress, Root
+
+_LONGEST_KEY = 1024
+"""Bytes of the longest key that S3 has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a command may touch. With `dialects` only what one of them claims, as for everything that is to go.
+
+    Without them objects are only read, or written where there is nothing: then the rows say which ones are meant.
+    """
+
+    roots: tuple[Root, ...]
+    dialects: Dialects | None = None
+
+    def objection(self, bucket: object, key: object) -> str | None:
+        """Why this object must be left alone, as a sentence behind its address; None if nothing speaks against it.
+
+        Whatever stands in the file in the place of bucket and key may be given.
+        """
+        if not isinstance(bucket, str) or not isinstance(key, str) or not _can_exist(key):
+            return "it is no address of an object"
+        address = ObjectAddress(bucket, key)
+        if not any(root.contains(address) for root in self.roots):
+            return "it lies outside of the stores of this command"
+        if is_unclaimable(key):
+            return "its key is one of xcomctl's own, or has a segment of dots"
+        if self.dialects is not None and self.dialects.claim(key) is None:
+            return "no dialect claims its key"
+        return None
+
+    def allows(self, address: ObjectAddress) -> bool:
+        """Whether nothing speaks against an object."""
+        return self.objection(address.bucket, address.key) is None
+
+
+def common_roots(some: Iterable[Root], others: Iterable[Root]) -> tuple[Root, ...]:
+    """What lies below a root of either side: of two roots of which one contains the other, the inner one."""
+    theirs = tuple(others)
+    found: dict[Root, None] = {}
+    for root in some:
+        for other in theirs:
+            if other.contains(root.at("")):
+                found[root] = None
+            elif root.contains(other.at("")):
+                found[other] = None
+    return tuple(found)
+
+
+def _can_exist(key: str) -> bool:
+    """Whether S3 can have such a key: UTF-8, of at most 1,024 bytes."""
+    try:
+        return 0 < len(key.encode()) <= _LONGEST_KEY
+    except UnicodeEncodeError:
+        return False
