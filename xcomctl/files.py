@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import weakref
@@ -18,7 +19,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
 
 
 def require_folder(path: Path, example: str) -> None:
-    """Raise UsageError where there is no folder for `path`; `example` is a name that would do."""
+    """Raise UsageError where there is no folder for `path`, or it is a link; `example` is a name that would do."""
+    require_no_link(path)
     if path.parent.is_dir():
         return
     if _URL.match(str(path)):
@@ -26,15 +28,27 @@ def require_folder(path: Path, example: str) -> None:
     raise UsageError(f"{path.parent} is not a folder", hint=f"mkdir -p {path.parent}")
 
 
+def require_no_link(path: Path) -> None:
+    """Raise UsageError where `path` is a link to a file, or to nothing; one to a device, as /dev/stdout is, is none."""
+    if path.is_symlink() and (path.is_file() or not path.exists()):
+        target = path.resolve()
+        raise UsageError(
+            f"{path} is a link to {target}, and is not followed", hint=f"--out {target}, if you mean that"
+        )
+
+
 @contextmanager
 def written_aside(path: Path, *, beside: str | None = None) -> Iterator[Path]:
     """A new path beside `path`, whose file takes its place at the end. Raises UsageError where it cannot.
 
-    A device or a pipe has no place to take, and is written as it is. `beside` is the ending of a file that may lie beside
-    it and belongs to it: what is left of the one before goes.
+    A device or a pipe has no place to take, and is written as it is. A link to a file is not followed: somebody else may
+    have put it there. `beside` is the ending of a file that may lie beside it and belongs to it: what is left of the one
+    before goes.
     """
+    require_no_link(path)
     target = path.resolve()
-    part = target.with_name(f".{path.name}.{os.getpid()}.part")
+    # Of a name that nobody can know before: what is planted in its place would be written through.
+    part = target.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         if target.exists() and not target.is_file():
             yield target

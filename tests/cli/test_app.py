@@ -165,6 +165,11 @@ def test_a_traceback_needs_debug() -> None:
     assert plain.stderr == "error: no\n"
     assert debug.stderr.startswith("Traceback")
     assert debug.stderr.endswith("error: no\n")
+    hostile = ending("KeyError('\\x1b]0;owned\\x07\\u202e')", "--debug").stderr
+    assert hostile.startswith("Traceback (most recent call last):\n  File ")
+    assert [char for char in "\x1b\x07\u202e" if char in hostile] == []
+    text = ending("errors.UsageError('line\\x1b[2Knothing happened')", "--debug").stderr
+    assert "xcomctl.errors.UsageError: line\\x1b[2Knothing happened\n" in text
 
 
 def test_an_unexpected_exception_is_one_line_too() -> None:

@@ -160,6 +160,15 @@ def test_csv_is_that_of_rfc_4180() -> None:
     assert len(list(csv.reader(io.StringIO(text, newline="")))) == 3
 
 
+def test_csv_on_a_terminal_cannot_steer_it() -> None:
+    """There it is for people; elsewhere every byte is as it was."""
+    item = Item("a\x1b]0;owned\x07\r\nb")
+    stream = Terminal()
+    write([item], [*COLUMNS[:1], Column("x\x9bm", lambda _: 1)], OutputStyle("csv"), stream)
+    assert stream.getvalue() == "name,x\\x9bm\r\na\\x1b]0;owned\\x07\\r\\nb,1\r\n"
+    assert written([item], "csv", "name") == 'name\r\n"a\x1b]0;owned\x07\r\nb"\r\n'
+
+
 def test_csv_without_items_is_its_head() -> None:
     """So that a reader finds the columns."""
     assert written([], "csv", "size") == "size\r\n"

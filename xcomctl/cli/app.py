@@ -12,6 +12,7 @@ import typer
 
 from xcomctl import __version__
 from xcomctl.cli import stderr
+from xcomctl.cli.output.text import visible
 from xcomctl.cli.verbs import VerbGroup, help_if_no_verb
 from xcomctl.errors import UsageError, XcomctlError
 
@@ -103,7 +104,8 @@ def _report(cause: str, hint: str | None, code: int, *, debug: bool) -> int:
         stderr.say("error", "error", cause, hint=hint, exit_code=code, traceback=trace)
         return code
     if trace:
-        typer.echo(trace, nl=False, err=True)
+        # It quotes what was found, and lines of code that may.
+        typer.echo("\n".join(visible(line) for line in trace.split("\n")), nl=False, err=True)
     stderr.say("error", "error", cause, hint=hint)
     return code
 

@@ -181,50 +181,31 @@ class ConnectionOptions:
         )
 
 
+def _glob(name: str, help_text: str, complete: Callable[..., Any]) -> Any:
+    """An option that takes a glob on one of the names of an XCom."""
+    return typer.Option(
+        name, metavar="GLOB", help=help_text, rich_help_panel=WHICH_ROWS, autocompletion=complete
+    )
+
+
+def dag_glob(help_text: str) -> Any:
+    """The option `--dag` of a verb that means more by it than others do."""
+    return _glob("--dag", help_text, complete_dag)
+
+
+def run_glob(help_text: str) -> Any:
+    """The same of `--run`."""
+    return _glob("--run", help_text, complete_run)
+
+
 @dataclass(frozen=True, slots=True)
 class NameOptions:
     """Which XComs, by globs on their names. None is "not given"."""
 
-    dag: Annotated[
-        str | None,
-        typer.Option(
-            "--dag",
-            metavar="GLOB",
-            help="DAG id, or a glob such as 'etl_*'.",
-            rich_help_panel=WHICH_ROWS,
-            autocompletion=complete_dag,
-        ),
-    ] = None
-    run: Annotated[
-        str | None,
-        typer.Option(
-            "--run",
-            metavar="GLOB",
-            help="Run id, or a glob.",
-            rich_help_panel=WHICH_ROWS,
-            autocompletion=complete_run,
-        ),
-    ] = None
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task",
-            metavar="GLOB",
-            help="Task id, or a glob.",
-            rich_help_panel=WHICH_ROWS,
-            autocompletion=complete_task,
-        ),
-    ] = None
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="GLOB",
-            help="XCom key, or a glob.",
-            rich_help_panel=WHICH_ROWS,
-            autocompletion=complete_key,
-        ),
-    ] = None
+    dag: Annotated[str | None, dag_glob("DAG id, or a glob such as 'etl_*'.")] = None
+    run: Annotated[str | None, run_glob("Run id, or a glob.")] = None
+    task: Annotated[str | None, _glob("--task", "Task id, or a glob.", complete_task)] = None
+    key: Annotated[str | None, _glob("--key", "XCom key, or a glob.", complete_key)] = None
 
     def selection(self) -> Selection:
         """The same, as a source takes it."""

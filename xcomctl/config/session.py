@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from xcomctl.config.found_file import require_known_endpoint, require_own_password
 from xcomctl.config.masking import mask_url
 from xcomctl.config.settings import Configuration
 from xcomctl.errors import UsageError
@@ -30,6 +31,7 @@ class Session:
     @cached_property
     def source(self) -> Source:
         """The metadata database. Raises UsageError where none is configured; it connects when first asked."""
+        require_own_password(self.configuration)
         database = self.configuration.database()
         schema = self.configuration.db_schema().value
 
@@ -39,7 +41,8 @@ class Session:
 
     @cached_property
     def store(self) -> TransferStore:
-        """The object store. Asking for it imports botocore."""
+        """The object store. Asking for it imports botocore. Raises UsageError for an endpoint that nobody should name."""
+        require_known_endpoint(self.configuration)
         from xcomctl.s3.store import S3Settings, S3Store
 
         return S3Store(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -60,6 +60,8 @@ class Setting(Generic[T_co]):
 
     value: T_co
     origin: str
+    is_found: bool = field(default=False, compare=False)
+    """Whether it is of a file in the current folder that nobody named."""
 
 
 class Configuration:
@@ -67,8 +69,8 @@ class Configuration:
 
     def __init__(self, flags: Flags, environ: Mapping[str, str] | None = None) -> None:
         self._flags = flags
-        self._environ = os.environ if environ is None else environ
-        self._airflow = AirflowSettings(self._environ)
+        self.environ = os.environ if environ is None else environ
+        self.airflow = AirflowSettings(self.environ)
 
     def database(self) -> Setting[str]:
         """URL of the metadata database. May run the command of an Airflow `_CMD` setting.
@@ -97,7 +99,7 @@ class Configuration:
             return own
         # Airflow's schema describes Airflow's database, not one that was named otherwise.
         if self._own("db") is None:
-            airflow = self._airflow.get("database", "sql_alchemy_schema", deprecated=("core",))
+            airflow = self.airflow.get("database", "sql_alchemy_schema", deprecated=("core",))
             if airflow is not None:
                 return Setting(airflow.value, airflow.origin)
         return Setting(None, "default")
@@ -123,11 +125,11 @@ class Configuration:
 
     def aws_profile(self) -> Setting[str | None]:
         """Profile of the AWS configuration; None leaves it to botocore."""
-        return self._optional("aws_profile")
+        return self._own("aws_profile") or Setting(None, "default")
 
     def airflow_backend(self) -> Setting[str | None]:
         """Class of the XCom backend that Airflow's own settings name; None where they name none. Raises UsageError."""
-        found = self._airflow.get("core", "xcom_backend")
+        found = self.airflow.get("core", "xcom_backend")
         return Setting(None, "default") if found is None else Setting(found.value, found.origin)
 
     def memory(self) -> Setting[int]:
@@ -194,14 +196,14 @@ class Configuration:
 
     def says(self, name: str) -> bool:
         """Whether the command line or a variable says something of this setting, right or wrong."""
-        return getattr(self._flags, name) is not None or bool(self._environ.get(f"XCOMCTL_{name.upper()}"))
+        return getattr(self._flags, name) is not None or bool(self.environ.get(f"XCOMCTL_{name.upper()}"))
 
     def profile(self) -> Setting[str | None]:
         """Name of the profile in use. Raises UsageError if the configuration file has none of that name."""
         setting: Setting[str]
         if self._flags.profile is not None:
             setting = Setting(self._flags.profile, "--profile")
-        elif name := self._environ.get("XCOMCTL_PROFILE"):
+        elif name := self.environ.get("XCOMCTL_PROFILE"):
             setting = Setting(name, "XCOMCTL_PROFILE")
         else:
             return Setting(None, "default")
@@ -246,15 +248,18 @@ class Configuration:
         """The configuration file, read and checked; None where there is none. Raises UsageError."""
         if self._flags.config is not None:
             return read_config_file(self._flags.config)
-        if named := self._environ.get("XCOMCTL_CONFIG"):
+        if named := self.environ.get("XCOMCTL_CONFIG"):
             return read_config_file(Path(named))
-        return next((read_config_file(path) for path in self._usual_files() if path.is_file()), None)
+        usual = _HERE if _HERE.is_file() else _users_file()
+        return read_config_file(usual) if usual.is_file() else None
 
-    def _usual_files(self) -> Iterator[Path]:
-        yield Path("xcomctl.toml")
-        import platformdirs
-
-        yield platformdirs.user_config_path("xcomctl", appauthor=False) / "xcomctl.toml"
+    @cached_property
+    def _file_is_found(self) -> bool:
+        """Whether a file was found in the current folder, named by nobody, and is not the user's own as well."""
+        if not _HERE.is_file():
+            return False
+        named = self._flags.config is not None or bool(self.environ.get("XCOMCTL_CONFIG"))
+        return not named and not (_users_file().is_file() and _HERE.samefile(_users_file()))
 
     def _own(self, name: str) -> Setting[str] | None:
         """A text from everything but Airflow and the default."""
@@ -265,25 +270,22 @@ class Configuration:
                 raise UsageError(f"{option} is empty", hint=f"give it a value, or leave {option} out")
             return Setting(flag, option)
         variable = f"XCOMCTL_{name.upper()}"
-        if value := self._environ.get(variable):
+        if value := self.environ.get(variable):
             return Setting(value, variable)
         for section, origin in self._sections():
             value = getattr(section, name)
             if value is not None and value != "":
-                return Setting(str(value), origin)
+                return Setting(str(value), origin, self._file_is_found)
         return None
 
     def _of_store(self, name: str) -> Setting[str | None]:
         own = self._own(name)
         # How the backend reaches its store says nothing of a store that was named otherwise.
         if own is None and self._own_stores() is None:
-            airflow = self._airflow.get("xcomctl_backend", name)
+            airflow = self.airflow.get("xcomctl_backend", name)
             if airflow is not None:
                 return Setting(airflow.value, airflow.origin)
         return own or Setting(None, "default")
-
-    def _optional(self, name: str) -> Setting[str | None]:
-        return self._own(name) or Setting(None, "default")
 
     def _sections(self) -> Iterator[tuple[Section, str]]:
         """Parts of the configuration file that apply, each with its origin, the strongest first."""
@@ -295,14 +297,14 @@ class Configuration:
 
     @cached_property
     def _airflow_database(self) -> AirflowValue | None:
-        found = self._airflow.get("database", "sql_alchemy_conn", deprecated=("core",))
-        return found or self._airflow.default_database()
+        found = self.airflow.get("database", "sql_alchemy_conn", deprecated=("core",))
+        return found or self.airflow.default_database()
 
     def _own_stores(self) -> Setting[tuple[str, ...]] | None:
         """The roots from everything but Airflow."""
         if self._flags.stores:
             return Setting(self._flags.stores, "--store")
-        if named := self._environ.get("XCOMCTL_STORE"):
+        if named := self.environ.get("XCOMCTL_STORE"):
             return Setting(tuple(re.split(r"[,\s]+", named.strip(", \t\n"))), "XCOMCTL_STORE")
         for section, origin in self._sections():
             if section.stores:
@@ -313,11 +315,20 @@ class Configuration:
         own = self._own_stores()
         if own is not None:
             return own
-        found = [self._airflow.get(*place) for place in _AIRFLOW_STORES]
+        found = [self.airflow.get(*place) for place in _AIRFLOW_STORES]
         # Airflow may keep XComs elsewhere too (file://, gs://): that is no mistake, and not ours.
         ours = [setting for setting in found if setting is not None and _S3.match(setting.value)]
         origin = " and ".join(setting.origin for setting in ours) or "default"
         return Setting(tuple(setting.value for setting in ours), origin)
+
+
+_HERE = Path("xcomctl.toml")
+
+
+def _users_file() -> Path:
+    import platformdirs
+
+    return platformdirs.user_config_path("xcomctl", appauthor=False) / _HERE.name
 
 
 _S3 = re.compile(r"s3[an]?://", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,8 @@ from xcomctl.cli.options import (
     NameOptions,
     OutputOptions,
     RefsArgument,
+    dag_glob,
+    run_glob,
     with_options,
 )
 from xcomctl.cli.resource_options import ResourceOptions
@@ -36,12 +38,20 @@ if TYPE_CHECKING:
     from xcomctl.progress import Progress
 
 
+@dataclass(frozen=True, slots=True)
+class RemovalNames(NameOptions):
+    """Which XComs, by globs on their names: of a DAG only together with its runs."""
+
+    dag: Annotated[str | None, dag_glob("DAG id, or a glob such as 'etl_*'. Needs --run.")] = None
+    run: Annotated[str | None, run_glob("Run id, or a glob; '*' for all runs.")] = None
+
+
 @with_options
 def rm(
     connection: ConnectionOptions,
     output: OutputOptions,
     log_options: LogOptions,
-    names: NameOptions,
+    names: RemovalNames,
     resources: ResourceOptions,
     refs: RefsArgument = None,
     active: Annotated[
@@ -119,9 +129,9 @@ def rm(
         )
 
 
-def _selected(names: NameOptions) -> Selection | None:
+def _selected(names: RemovalNames) -> Selection | None:
     """What the options choose, of every attempt. None if none of them is given. Raises UsageError."""
-    if names == NameOptions():
+    if names == RemovalNames():
         return None
     if names.dag is None or names.run is None:
         given = "--dag" if names.dag is not None else "--run, --task and --key"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from xcomctl.cli.output.columns import Column, OutputStyle, T, choose, machine
-from xcomctl.cli.output.text import json_safe
+from xcomctl.cli.output.text import json_safe, visible
 
 
 def document_chunks(
@@ -69,12 +69,16 @@ def write_ndjson(items: Iterable[T], columns: Sequence[Column[T]], stream: TextI
 
 
 def write_csv(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO) -> None:
-    """CSV as in RFC 4180, with a head: CRLF, quotes doubled, absent values empty, booleans in lower case."""
+    """CSV as in RFC 4180, with a head: CRLF, quotes doubled, absent values empty, booleans in lower case.
+
+    On a terminal it is for people, and safe to look at as a table is.
+    """
+    guard = visible if stream.isatty() else str
     # The stream's own translation of line ends would write CR CR LF on some systems, so the rows bring theirs.
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow([column.name for column in columns])
+    writer.writerow([guard(column.name) for column in columns])
     for item in items:
-        writer.writerow([_cell(machine(column.value(item))) for column in columns])
+        writer.writerow([guard(_cell(machine(column.value(item)))) for column in columns])
         stream.flush()
 
 

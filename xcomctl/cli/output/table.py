@@ -27,7 +27,7 @@ def write_table(items: Iterable[T], columns: Sequence[Column[T]], stream: TextIO
     first = list(islice(items, _BLOCK))
     if not first:
         return
-    heads = [column.title or column.name.upper() for column in columns]
+    heads = [visible(column.title or column.name.upper()) for column in columns]
     # Colour, width and NO_COLOR are rich's to find out.
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     brief = False
