@@ -101,6 +101,18 @@ def test_what_is_suggested_can_be_used(small: Deployment, xcomctl: Command) -> N
         "Objects1",
     ]
 
+    collector = "arn:aws:iam::111122223333:role/xcomctl"
+    of_the_bucket = xcomctl("doctor", *small.options, "--iam", "bucket", "--collector", collector)
+    [statement] = json.loads(of_the_bucket.stdout)["Statement"]
+    assert (statement["Effect"], statement["Resource"]) == (
+        "Deny",
+        [f"arn:aws:s3:::{small.bucket}/{small.prefix}/.xcomctl/*"],
+    )
+    for words in (("--iam", "bucket"), ("--iam", "gc", "--collector", collector), ("--collector", collector)):
+        done = xcomctl("doctor", *small.options, *words)
+        assert (done.code, done.stdout) == (2, "")
+        assert done.stderr.endswith(f"hint: xcomctl doctor --iam bucket --collector {collector}\n")
+
     again = xcomctl("doctor", *known, "--suggest-config", "made.toml")
     assert (again.code, made.read_text()) == (2, config)
     secret = xcomctl("doctor", "--db", "postgresql://me:hush@127.0.0.1:1/x", "--suggest-config", "-")

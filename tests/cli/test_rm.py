@@ -170,3 +170,11 @@ def test_bad_options(deploy: Deploy, rm: Rm, arguments: tuple[str, ...], cause: 
     said = rm(here, *arguments, "--yes")
     assert (said.code, said.lines[0], here.state()) == (2, f"error: {cause}", before)
     assert said.lines[1].startswith("hint: ")
+
+
+def test_the_help_says_what_its_globs_need(xcomctl: Command) -> None:
+    """A DAG alone is too much to remove, and how all of its runs are said."""
+    told = " ".join(xcomctl("rm", "--help", env={"COLUMNS": "200"}).stdout.split())
+    assert "DAG id, or a glob such as 'etl_*'. Needs --run." in told
+    assert "Run id, or a glob; '*' for all runs." in told
+    assert "Needs --run" not in xcomctl("ls", "--help", env={"COLUMNS": "200"}).stdout

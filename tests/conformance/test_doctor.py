@@ -20,7 +20,7 @@ from tests.services.scripted_store import Answer
 from tests.services.store_faults import clock_shifted, error, only
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.doctor import CheckContext, CheckResult, examine
+from xcomctl.doctor import CheckContext, CheckResult, Setup, examine
 from xcomctl.inventory.workspace import Resources
 from xcomctl.models import Root
 from xcomctl.s3.store import S3Settings, S3Store
@@ -41,16 +41,15 @@ def examined(
     **options: Any,
 ) -> list[CheckResult]:
     """Every check on a deployment, in this process."""
-    context = CheckContext(
+    setup = Setup(
         source or here.source,
         lambda: store or here.store,
         DialectRegistry(),
         tuple(Root.parse(uri) for uri in ([here.root] if roots is None else roots)),
-        clock=lambda: datetime.now(timezone.utc),
-        resources=Resources(),
+        Resources(),
         **options,
     )
-    return list(examine(context, quick=quick))
+    return list(examine(CheckContext(setup, clock=lambda: datetime.now(timezone.utc)), quick=quick))
 
 
 def faults(results: Sequence[CheckResult]) -> Found:

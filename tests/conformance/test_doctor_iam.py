@@ -14,10 +14,10 @@ import pytest
 from tests.conformance.test_doctor import examined
 from tests.services.deployment import DAY, MONTH, Deploy
 from tests.services.fault_proxy import fault_proxy
-from tests.services.s3_requests import actions_of
+from tests.services.s3_requests import actions_of, is_batch_deletion, is_writing
 from tests.services.scripted_store import Asked
 from xcomctl.dialects.registry import DialectRegistry
-from xcomctl.doctor.iam import policy_document
+from xcomctl.doctor.iam import policy_document, records_policy
 from xcomctl.inventory.fsck import check
 from xcomctl.inventory.judging import Question
 from xcomctl.models import Root
@@ -58,6 +58,19 @@ def allowed(document: dict[str, Any], asked: Asked) -> bool:
     return all(
         any(by(statement, action) for statement in document["Statement"]) for action in actions_of(asked)
     )
+
+
+COLLECTOR = "arn:aws:iam::111122223333:role/xcomctl"
+
+
+def denied(document: dict[str, Any], asked: Asked) -> bool:
+    """Whether the policy of a bucket denies a request, sent by anybody but the collector."""
+    [statement] = document["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": [COLLECTOR]}}
+    resource = f"arn:aws:s3:::{asked.path.strip('/')}"
+    matched = any(fnmatchcase(resource, one) for one in statement["Resource"])
+    return matched and bool(actions_of(asked) & {*statement["Action"]})
 
 
 @pytest.mark.parametrize("versioning", ["off", "Enabled"])
@@ -104,3 +117,8 @@ def test_the_policies_for_aws_are_enough(deploy: Deploy, versioning: str) -> Non
     }
     assert granted - used - rarely - settings == set()
     assert ("s3:DeleteObjectVersion" in granted) == (versioning != "off")
+    # What is denied to all but the collector is just what the collector writes of its own.
+    written = [asked for asked in proxy.asked if is_writing(asked) and not is_batch_deletion(asked)]
+    own = [f"{here.root.removeprefix('s3:/')}/.xcomctl/" in asked.path for asked in written]
+    assert [denied(records_policy([root], [COLLECTOR]), asked) for asked in written] == own
+    assert True in own

@@ -359,11 +359,11 @@ def _flipped(path: Path) -> None:
     path.write_bytes(body)
 
 
-INVENTORIES: dict[str, Callable[[Path], None]] = {
-    "empty": lambda path: path.write_bytes(b"") and None,
+INVENTORIES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
     "cut short": _cut,
     "other bytes": _flipped,
-    "not a database": lambda path: path.write_bytes(b"PK\x03\x04" * 1000) and None,
+    "not a database": lambda path: path.write_bytes(b"PK\x03\x04" * 1000),
     "no table": _run("DROP TABLE objects"),
     "another type": _run("ALTER TABLE objects ALTER size TYPE VARCHAR"),
     "no column": _run("ALTER TABLE entries DROP dag_id"),

@@ -6,7 +6,7 @@ import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,11 @@ SnapshotFileOption = Annotated[
         rich_help_panel=LOOKED_AT,
     ),
 ]
+
+
+def out_file(help_text: str) -> Any:
+    """The option that says where the one file goes that a verb makes of an inventory."""
+    return typer.Option("--out", metavar="FILE", help=help_text, show_default=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def backend(context: CheckContext) -> Iterator[CheckResult]:
         "dialects": dict(sample.dialects.most_common()),
         "unknown": len(sample.unknown),
         "elsewhere": dict(sample.elsewhere),
-        "airflow_setting": context.airflow_backend,
+        "airflow_setting": context.setup.airflow_backend,
     }
     if sample.rows == 0:
         yield CheckResult("backend.references", "ok", "there is no XCom yet", facts=facts)
@@ -71,7 +71,7 @@ def _shares(dialects: Counter[str], whole: int) -> str:
 
 
 def _compared(context: CheckContext) -> Iterator[CheckResult]:
-    setting, sample = context.airflow_backend, context.sample
+    setting, sample = context.setup.airflow_backend, context.sample
     if setting is None:
         yield CheckResult(
             "backend.setting",
@@ -105,7 +105,7 @@ def roots(context: CheckContext) -> Iterator[CheckResult]:
     sample = context.sample
     shown = [root.uri for root in sample.shown_roots()]
     options = " ".join(f"--store {shlex.quote(uri)}" for uri in shown[:5])
-    if not context.given:
+    if not context.setup.roots:
         if not sample.references:
             yield CheckResult(
                 "roots.given", "ok", "no store is given, and the newest rows reference no object"
@@ -124,7 +124,7 @@ def roots(context: CheckContext) -> Iterator[CheckResult]:
             facts={"proposed": shown},
         )
         return
-    given = ", ".join(root.uri for root in context.given)
+    given = ", ".join(root.uri for root in context.setup.roots)
     if not sample.unreached:
         yield CheckResult(
             "roots.given", "ok", f"all newest references lie below {given}" if sample.references else given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -22,37 +23,34 @@ _PROPOSED = 5
 """So many of the roots that references show are examined where none is given."""
 
 
-class CheckContext:
-    """Both sides of one set-up. `clock` is that of this machine; `source` is None where none is configured.
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is to be examined, as far as it is configured. `source` is None where no database is.
 
-    `airflow_backend` is the XCom backend that Airflow's own settings name, as far as they are seen from here.
+    `roots` are those that are given, `airflow_backend` is the XCom backend that Airflow's own settings name, as far as they
+    are seen from here.
     """
 
+    source: Source | None
+    store: Callable[[], Store]
+    dialects: Dialects
+    roots: tuple[Root, ...]
+    resources: Resources
+    airflow_backend: str | None = None
+    policy: Callable[[], PolicyFile] | None = None
+    trash_keep: timedelta = DEFAULT_TRASH_KEEP
+
+
+class CheckContext:
+    """Both sides of one set-up. `clock` is that of this machine."""
+
     def __init__(
-        self,
-        source: Source | None,
-        store: Callable[[], Store],
-        dialects: Dialects,
-        roots: tuple[Root, ...],
-        *,
-        clock: Callable[[], datetime],
-        airflow_backend: str | None = None,
-        policy: Callable[[], PolicyFile] | None = None,
-        trash_keep: timedelta = DEFAULT_TRASH_KEEP,
-        resources: Resources,
-        report: Progress = no_progress,
+        self, setup: Setup, *, clock: Callable[[], datetime], report: Progress = no_progress
     ) -> None:
-        self._source = source
-        self._store = store
-        self._settings: dict[str, BucketSettings] = {}
-        self.dialects = dialects
-        self.given = roots
+        self.setup = setup
         self.clock = clock
-        self.airflow_backend = airflow_backend
-        self.policy = policy
-        self.trash_keep = trash_keep
-        self.resources = resources
         self.report = report
+        self._settings: dict[str, BucketSettings] = {}
         self.reached: list[Root] = []
         """Roots whose bucket answers, as far as that was asked."""
         self.trash_is_overdue = False
@@ -63,19 +61,19 @@ class CheckContext:
     @property
     def source(self) -> Source:
         """The database. Raises SourceError where none is configured."""
-        if self._source is None:
+        if self.setup.source is None:
             raise SourceError("no metadata database is configured", hint="set XCOMCTL_DB, or add --db")
-        return self._source
+        return self.setup.source
 
     @property
     def has_source(self) -> bool:
         """Whether a database is configured."""
-        return self._source is not None
+        return self.setup.source is not None
 
     @cached_property
     def store(self) -> Store:
         """The object store. Raises UsageError for settings that cannot be."""
-        return self._store()
+        return self.setup.store()
 
     @cached_property
     def condition(self) -> SourceCondition:
@@ -85,13 +83,13 @@ class CheckContext:
     @cached_property
     def sample(self) -> Sample:
         """The newest rows. Raises SourceError."""
-        return take_sample(self.source, self.dialects, self.given)
+        return take_sample(self.source, self.setup.dialects, self.setup.roots)
 
     @cached_property
     def roots(self) -> tuple[Root, ...]:
         """The roots that are examined: those that are given, else those that the newest references show."""
-        if self.given or not self.reads_database:
-            return self.given
+        if self.setup.roots or not self.reads_database:
+            return self.setup.roots
         return self.sample.shown_roots()[:_PROPOSED]
 
     def sides(self) -> Sides:
@@ -99,9 +97,9 @@ class CheckContext:
         return Sides(
             self.source,
             self.store,
-            self.dialects,
+            self.setup.dialects,
             tuple(self.reached),
-            resources=self.resources,
+            resources=self.setup.resources,
             report=self.report,
         )
 

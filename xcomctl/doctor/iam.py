@@ -1,11 +1,11 @@
-"""The AWS policies that are enough: who reads, and who collects."""
+"""The AWS policies that are enough: who reads, and who collects; and the one that lets nobody else write our records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from xcomctl.models import Root, outermost
+from xcomctl.models import RESERVED_FOLDER, Root, outermost
 
 Purpose = Literal["read-only", "gc"]
 
@@ -25,6 +25,14 @@ _COLLECT = (
     "s3:AbortMultipartUpload",
 )
 _COLLECT_VERSIONS = ("s3:DeleteObjectVersion",)
+_WRITE_RECORDS = (
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    # A lifecycle rule may expire what has a tag.
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionTagging",
+)
 _KEY = {"read-only": ("kms:Decrypt",), "gc": ("kms:Decrypt", "kms:GenerateDataKey")}
 
 
@@ -77,3 +85,24 @@ def _statements(
         }
     if keys:
         yield {"Sid": "Keys", "Effect": "Allow", "Action": list(_KEY[purpose]), "Resource": list(keys)}
+
+
+def records_policy(roots: Sequence[Root], collectors: Sequence[str]) -> dict[str, Any]:
+    """The policy of the bucket of these roots by which only `collectors`, ARNs of roles or users, write below `.xcomctl/`.
+
+    It allows nothing: it denies to all others, whatever their own policies say. Who assumes a role is known by its ARN.
+    """
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "OnlyCollectorsWriteRecords",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": list(_WRITE_RECORDS),
+                "Resource": [f"arn:aws:s3:::{root.bucket}/{root.prefix}{RESERVED_FOLDER}*" for root in roots],
+                # Also true of a request that tells no principal.
+                "Condition": {"ArnNotLike": {"aws:PrincipalArn": list(collectors)}},
+            }
+        ],
+    }

@@ -169,23 +169,23 @@ def _versions_and_trash(
     context: CheckContext, rules: Sequence[tuple[str, LifecycleRule]]
 ) -> Iterator[CheckResult]:
     """Rules that take what `undo` needs: older versions, and what the tool keeps for itself."""
-    keep = exact_duration(context.trash_keep)
+    keep = exact_duration(context.setup.trash_keep)
     for bucket, rule in rules:
         subject = f"s3://{bucket}"
         versioned = context.settings(bucket).versioning in ("enabled", "suspended")
         days = rule.noncurrent_days
-        if versioned and days is not None and timedelta(days=days) < context.trash_keep:
+        if versioned and days is not None and timedelta(days=days) < context.setup.trash_keep:
             yield CheckResult(
                 "store.lifecycle.versions",
                 "warn",
                 f"rule {rule.name!r} removes older versions after {quantity(days, 'day')}:"
                 f" what gc takes away can be brought back for so long only, not for {keep}",
-                f"set NoncurrentDays to {context.trash_keep.days} at least",
+                f"set NoncurrentDays to {context.setup.trash_keep.days} at least",
                 subject=subject,
                 facts={"rule": rule.name, "days": days},
             )
         for root in context.reached:
-            if root.bucket == bucket and _takes_our_own(rule, root, context.trash_keep):
+            if root.bucket == bucket and _takes_our_own(rule, root, context.setup.trash_keep):
                 yield CheckResult(
                     "store.lifecycle.own",
                     "warn",

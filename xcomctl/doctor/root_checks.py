@@ -129,8 +129,8 @@ def trash(context: CheckContext, root: Root) -> Iterator[CheckResult]:
     age = context.store.now(root.bucket) - oldest
     facts = {"objects": objects, "bytes": size, "oldest_at": format_time(oldest)}
     why = f"{quantity(objects, 'object')} ({format_size(size)}) in the trash, the oldest for {format_duration(age)}"
-    keep = exact_duration(context.trash_keep)
-    overdue = age > context.trash_keep + _LATE
+    keep = exact_duration(context.setup.trash_keep)
+    overdue = age > context.setup.trash_keep + _LATE
     context.trash_is_overdue |= overdue
     yield CheckResult(
         name,

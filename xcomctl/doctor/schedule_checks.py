@@ -87,9 +87,9 @@ def _freshness(context: CheckContext, found: list[OperationRecord]) -> CheckResu
 def policy(context: CheckContext) -> Iterator[CheckResult]:
     """Whether the policy file can be read, and what it means for the rows there are."""
     name = "policy"
-    if context.policy is None:
+    if context.setup.policy is None:
         return
-    file = context.policy()
+    file = context.setup.policy()
     if not file.policy.expires_anything and file.orphans is False:
         yield CheckResult(name, "warn", f"{file.path} lets nothing go", "see docs/policies.md")
         return
@@ -98,10 +98,10 @@ def policy(context: CheckContext) -> Iterator[CheckResult]:
         return
     found = match_policy(
         context.source,
-        context.dialects,
-        context.given,
+        context.setup.dialects,
+        context.setup.roots,
         file.policy,
-        resources=context.resources,
+        resources=context.setup.resources,
         report=context.report,
     )
     rows = sum(rule.rows for rule in found.rules)

@@ -37,7 +37,7 @@ def reachable(context: CheckContext) -> Iterator[CheckResult]:
     if not context.roots:
         yield CheckResult(name, "skipped", "no store is given, and no reference shows one")
         return
-    proposed = "" if context.given else ", which is not given but shown by references"
+    proposed = "" if context.setup.roots else ", which is not given but shown by references"
     for root in context.roots:
         try:
             context.store.now(root.bucket)

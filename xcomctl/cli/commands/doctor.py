@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -37,6 +37,7 @@ class IamPurpose(str, Enum):
 
     read_only = "read-only"
     gc = "gc"
+    bucket = "bucket"
 
 
 @with_options
@@ -67,7 +68,17 @@ def doctor(
         IamPurpose | None,
         typer.Option(
             "--iam",
-            help="Print the AWS policy that is enough for looking, or for collecting.",
+            help="Print the AWS policy that is enough for looking, or for collecting; or that of the bucket, by which"
+            " nobody but --collector writes xcomctl's records.",
+            rich_help_panel=_PRINT,
+        ),
+    ] = None,
+    collector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--collector",
+            metavar="ARN",
+            help="With --iam bucket: role or user that runs gc, undo and restore. May be repeated.",
             rich_help_panel=_PRINT,
         ),
     ] = None,
@@ -87,14 +98,21 @@ def doctor(
         xcomctl doctor --suggest-config xcomctl.toml
 
         xcomctl doctor --iam gc > policy.json
+
+        xcomctl doctor --iam bucket --collector arn:aws:iam::111122223333:role/xcomctl
     """
     style = output.style()
     log = log_options.log()
     if suggest_config is not None and iam is not None:
         raise UsageError("--suggest-config and --iam print one thing each", hint="give one of them")
+    if (iam is IamPurpose.bucket) != bool(collector):
+        raise UsageError(
+            "--iam bucket and --collector go together: who is not named can collect no more",
+            hint="xcomctl doctor --iam bucket --collector arn:aws:iam::111122223333:role/xcomctl",
+        )
     with Interruption(), connection.open(resources) as session:
         if iam is not None:
-            print_iam(session, iam, log)
+            print_iam(session, iam, log, collectors=collector or ())
             return
         if suggest_config is not None:
             suggest(session, suggest_config, log)
@@ -157,7 +175,7 @@ def _context(
 ) -> tuple[list[CheckResult], CheckContext]:
     """What is to be examined, as far as it is configured, and what is wrong with the configuration."""
     from xcomctl.dialects.registry import DialectRegistry
-    from xcomctl.doctor import CheckContext, CheckResult
+    from xcomctl.doctor import CheckContext, CheckResult, Setup
     from xcomctl.inventory.workspace import Resources
     from xcomctl.policy.file import load_policy
 
@@ -197,22 +215,23 @@ def _context(
             "stores": stores.origin,
         }
         found.append(CheckResult("configuration", "ok", told, facts=facts))
-    return found, CheckContext(
+    setup = Setup(
         session.source if has_database else None,
         lambda: session.store,
         session.dialects if has_dialects else DialectRegistry(),
         tuple(session.roots) if has_stores else (),
-        clock=lambda: datetime.now(timezone.utc),
+        session.resources if has_limits else Resources(),
         airflow_backend=configuration.airflow_backend().value if seen else None,
         policy=None if policy is None else lambda: load_policy(policy),
-        resources=session.resources if has_limits else Resources(),
-        report=report,
     )
+    return found, CheckContext(setup, clock=lambda: datetime.now(timezone.utc), report=report)
 
 
-def print_iam(session: Session, purpose: IamPurpose, log: StderrLog) -> None:
+def print_iam(
+    session: Session, purpose: IamPurpose, log: StderrLog, *, collectors: Sequence[str] = ()
+) -> None:
     """Print the policy of the given roots, or of those that the references show. Raises UsageError without any."""
-    from xcomctl.doctor.iam import policy_document
+    from xcomctl.doctor.iam import policy_document, records_policy
     from xcomctl.doctor.sample import take_sample
     from xcomctl.errors import StoreError
 
@@ -221,8 +240,18 @@ def print_iam(session: Session, purpose: IamPurpose, log: StderrLog) -> None:
         raise UsageError(
             "no store is given, and no reference shows one", hint="add --store s3://BUCKET/PREFIX"
         )
+    buckets = list(dict.fromkeys(root.bucket for root in roots))
+    if purpose is IamPurpose.bucket:
+        if len(buckets) > 1:
+            raise UsageError(
+                f"a bucket has a policy of its own, and the stores are in {len(buckets)}",
+                hint=f"--store s3://{buckets[0]}/PREFIX, and so for each",
+            )
+        sys.stdout.write(json.dumps(records_policy(roots, collectors), indent=2) + "\n")
+        log.note("add the statement to the policy that the bucket has", hint="aws s3api get-bucket-policy")
+        return
     versioned, keys = [], []
-    for bucket in dict.fromkeys(root.bucket for root in roots):
+    for bucket in buckets:
         try:
             settings = session.store.settings(bucket)
         except (StoreError, UsageError) as error:

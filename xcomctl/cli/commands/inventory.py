@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, with_options
 from xcomctl.cli.output.columns import Column, machine
@@ -17,7 +15,7 @@ from xcomctl.cli.output.formats import document_chunks, write
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import require_columns
 from xcomctl.cli.scope_options import S3Inventory
-from xcomctl.cli.snapshot_files import JudgingOptions, make_inventory
+from xcomctl.cli.snapshot_files import JudgingOptions, make_inventory, out_file
 from xcomctl.units import format_size
 
 
@@ -29,13 +27,7 @@ def inventory(
     output: OutputOptions,
     log_options: LogOptions,
     out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="Where it is kept, as a DuckDB database; an inventory that is there is replaced.",
-            show_default=False,
-        ),
+        Path, out_file("Where it is kept, as a DuckDB database; an inventory that is there is replaced.")
     ],
     inventory: S3Inventory = None,
 ) -> None:

@@ -6,12 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from xcomctl.cli.operations import Interruption
 from xcomctl.cli.options import ConnectionOptions, LogOptions, with_options
 from xcomctl.cli.resource_options import ResourceOptions
-from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, snapshot_file_to_query
+from xcomctl.cli.snapshot_files import JudgingOptions, SnapshotFileOption, out_file, snapshot_file_to_query
 from xcomctl.units import format_size
 
 
@@ -21,15 +19,7 @@ def report(
     judging: JudgingOptions,
     resources: ResourceOptions,
     log_options: LogOptions,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="Where the page is saved; a report that is there is replaced.",
-            show_default=False,
-        ),
-    ],
+    out: Annotated[Path, out_file("Where the page is saved; a report that is there is replaced.")],
     inventory: SnapshotFileOption = None,
 ) -> None:
     """Save a page to look at: what fills the bucket, how it grows, what is broken, and what the policy would free.
