@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from xcomctl.dialects.interface import Dialects, is_unclaimable
+from xcomctl.dialects.interface import UNCLAIMABLE, Dialects, is_unclaimable
 from xcomctl.models import ObjectAddress, Root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LONGEST_KEY = 1024
 """Bytes of the longest key that S3 has."""
@@ -42,6 +46,30 @@ class Reach:
         if self.dialects is not None and self.dialects.claim(key) is None:
             return "no dialect claims its key"
         return None
+
+    def clear(self, buckets: pa.Array, keys: pa.Array) -> pa.BooleanArray:
+        """Of very many objects, as two columns of text: against which nothing speaks. `objection` tells of the others why.
+
+        RE2 asks the patterns of the dialects, a dozen times as fast as Python does.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        clear = pa.repeat(pa.scalar(False), len(keys))
+        for root in self.roots:
+            within = pc.and_(pc.equal(buckets, root.bucket), pc.starts_with(keys, root.prefix))
+            clear = pc.or_(clear, within)
+        length = pc.binary_length(keys)
+        clear = pc.and_(clear, pc.and_(pc.greater(length, 0), pc.less_equal(length, _LONGEST_KEY)))
+        clear = pc.and_not(clear, pc.match_substring_regex(keys, UNCLAIMABLE))
+        if self.dialects is not None:
+            claimed = pa.repeat(pa.scalar(False), len(keys))
+            for pattern in self.dialects.key_patterns():
+                claimed = pc.or_(claimed, pc.match_substring_regex(keys, pattern.pattern))
+                if pc.all(claimed).as_py():
+                    break
+            clear = pc.and_(clear, claimed)
+        return clear.fill_null(False)
 
     def allows(self, address: ObjectAddress) -> bool:
         """Whether nothing speaks against an object."""

@@ -112,8 +112,15 @@ def _require_rows(plan: Plan, tables: Collection[str]) -> None:
 
 def _objections(plan: Plan, reach: Reach) -> Iterator[str]:
     """What speaks against the objects of its actions, with their addresses."""
+    import pyarrow.compute as pc
+
     for batch in plan.actions.batches(*_OBJECT_ACTIONS):
-        columns: list[list[Any]] = [batch.column(name).to_pylist() for name in _ADDRESSES]
+        uris, buckets, keys, trash_keys = (batch.column(name) for name in _ADDRESSES)
+        told = pc.equal(uris, pc.binary_join_element_wise("s3://", buckets, "/", keys, ""))
+        clear = pc.and_(pc.and_(reach.clear(buckets, keys), told), pc.is_null(trash_keys))
+        # What is in the trash, and what nobody plans: few.
+        unclear = batch.filter(pc.invert(clear))
+        columns: list[list[Any]] = [unclear.column(name).to_pylist() for name in _ADDRESSES]
         for uri, bucket, key, trash_key in zip(*columns, strict=True):
             why = reach.objection(bucket, key)
             if why is None and uri != ObjectAddress(bucket, key).uri:
