@@ -214,3 +214,13 @@ def test_whose_store_it_is_is_asked_again(
     said = capsys.readouterr().err
     assert f"refused by owner: the store belongs to another database, {other.source.info().label}" in said
     assert f"--accept owner={other.source.identity()}" in said
+
+
+def test_a_plan_is_not_saved_through_a_link(here: Deployment, tmp_path: Path) -> None:
+    """Whoever put the link there would say what is overwritten: it is told before anything is read."""
+    precious, link = tmp_path / "precious", tmp_path / "plan.xcp"
+    precious.write_text("mine")
+    link.symlink_to(precious)
+    for verb in (("plan",), ("gc", "--dry-run")):
+        assert run(*verb, *here.options, "--out", str(link)) == 2
+    assert (precious.read_text(), link.is_symlink()) == ("mine", True)

@@ -231,6 +231,13 @@ def test_raw_writes_the_stored_bytes(xcomctl: Command, world: Callable[..., Worl
     assert (result.code, result.stdout, result.stderr) == (0, "", "")
     assert file.read_bytes() == here.payload(uri.removeprefix("s3://xcoms/"))
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    refused = xcomctl("show", ref, "--raw", "--out", str(link), *_everything(here))
+    assert (refused.code, refused.stderr.splitlines()) == (
+        2,
+        [f"error: {link} is a link to {file}, and is not followed", f"hint: --out {file}, if you mean that"],
+    )
 
 
 def test_describe(xcomctl: Command, world: Callable[..., World]) -> None:

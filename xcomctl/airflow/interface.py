@@ -122,36 +122,17 @@ class RowRecord:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> RowRecord:
         """The record that `document` made. Raises RefusedError for anything else."""
+        import msgspec
+
         try:
-            written_at = document["written_at"]
-            record = cls(
-                **{
-                    **document,
-                    "written_at": None if written_at is None else datetime.fromisoformat(written_at),
-                }
-            )
-            return _checked(record)
-        except (KeyError, TypeError, ValueError):
-            raise RefusedError("the record of a row is damaged: a member is missing or malformed") from None
-
-
-def _checked(record: RowRecord) -> RowRecord:
-    """The same record. Raises TypeError or ValueError where a member is of another type, or its value does not decode."""
-    texts = (
-        record.table,
-        record.row_key,
-        record.dag_id,
-        record.run_id,
-        record.task_id,
-        record.key,
-        record.digest,
-    )
-    numbers = (record.map_index, record.map_index if record.try_number is None else record.try_number)
-    if not isinstance(record.columns, dict) or not all(isinstance(text, str) for text in texts):
-        raise TypeError("not the record of a row")
-    if not all(type(number) is int for number in numbers) or (record.raw is None) is None:
-        raise TypeError("not the record of a row")
-    return record
+            record = msgspec.convert(document, cls)
+            # A value that does not decode is none, and a time without zone is no moment.
+            _ = record.raw
+            if record.written_at is None or record.written_at.tzinfo is not None:
+                return record
+        except ValueError:
+            pass
+        raise RefusedError("the record of a row is damaged: a member is missing or malformed")
 
 
 InsertOutcome = Literal["inserted", "identical", "conflict", "no_task_instance"]

@@ -29,6 +29,7 @@ T_co = TypeVar("T_co", covariant=True)
 _LEAST_MEMORY = 64 << 20
 _MOST_THREADS = 256
 
+_HERE = Path("xcomctl.toml")
 _HINT_DATABASE = "xcomctl ls --db postgresql://user@host/airflow, or set XCOMCTL_DB"
 
 
@@ -250,16 +251,14 @@ class Configuration:
             return read_config_file(self._flags.config)
         if named := self.environ.get("XCOMCTL_CONFIG"):
             return read_config_file(Path(named))
-        usual = _HERE if _HERE.is_file() else _users_file()
-        return read_config_file(usual) if usual.is_file() else None
+        return next((read_config_file(path) for path in (_HERE, _users_file()) if path.is_file()), None)
 
     @cached_property
     def _file_is_found(self) -> bool:
-        """Whether a file was found in the current folder, named by nobody, and is not the user's own as well."""
-        if not _HERE.is_file():
+        """Whether a file was found in the current folder, named by nobody, and not the user's own as well."""
+        if self._flags.config is not None or self.environ.get("XCOMCTL_CONFIG") or not _HERE.is_file():
             return False
-        named = self._flags.config is not None or bool(self.environ.get("XCOMCTL_CONFIG"))
-        return not named and not (_users_file().is_file() and _HERE.samefile(_users_file()))
+        return not (_users_file().is_file() and _HERE.samefile(_users_file()))
 
     def _own(self, name: str) -> Setting[str] | None:
         """A text from everything but Airflow and the default."""
@@ -320,9 +319,6 @@ class Configuration:
         ours = [setting for setting in found if setting is not None and _S3.match(setting.value)]
         origin = " and ".join(setting.origin for setting in ours) or "default"
         return Setting(tuple(setting.value for setting in ours), origin)
-
-
-_HERE = Path("xcomctl.toml")
 
 
 def _users_file() -> Path:

@@ -15,6 +15,7 @@ from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, require_columns
 from xcomctl.cli.run_plan import ApplyOptions, run_plan, save_plan
 from xcomctl.errors import UsageError
+from xcomctl.files import require_no_link
 
 
 @with_options
@@ -63,6 +64,8 @@ def gc(
         require_columns(ACTION_COLUMNS, style)
         if out is not None and not dry_run:
             raise UsageError("--out saves a plan that is not applied at once", hint="add --dry-run")
+        if out is not None:
+            require_no_link(out)
         scope = what.scope()
         wait = parse_wait(wait_lock, sharded=scope.shard is not None)
         with Interruption() as interruption, connection.open(resources) as session:

@@ -13,6 +13,7 @@ from xcomctl.cli.options import ConnectionOptions, LogOptions, OutputOptions, wi
 from xcomctl.cli.resource_options import ResourceOptions
 from xcomctl.cli.results import ACTION_COLUMNS, emit_plan, require_columns
 from xcomctl.cli.run_plan import introduce, save_plan
+from xcomctl.files import require_no_link
 
 app = typer.Typer()
 
@@ -45,6 +46,8 @@ def plan(
         return
     style = output.style()
     require_columns(ACTION_COLUMNS, style)
+    if out is not None:
+        require_no_link(out)
     scope = what.scope()
     log = log_options.log()
     with Interruption(), connection.open(resources) as session:

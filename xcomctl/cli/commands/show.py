@@ -15,7 +15,7 @@ import typer
 from xcomctl.cli.options import ConnectionOptions, LogOptions, RefArgument, with_options
 from xcomctl.cli.output.text import json_safe
 from xcomctl.errors import UsageError
-from xcomctl.files import written_aside
+from xcomctl.files import require_no_link, written_aside
 from xcomctl.look.codecs.interface import FramePreview, PreviewOptions, TreePreview
 from xcomctl.look.preview import LARGE, find, preview, stored_bytes
 from xcomctl.units import format_size
@@ -82,6 +82,8 @@ def show(
         raise UsageError("--raw writes bytes, not JSON", hint="give one of --raw and --output")
     if rows is not None and not describe:
         raise UsageError("--rows is for --describe", hint="add --describe, or write --head for what is shown")
+    if out is not None:
+        require_no_link(out)
     options = PreviewOptions(head=head, columns=_names(columns), describe=describe, rows=rows)
     with connection.open() as session:
         found = find(ref, session)
