@@ -224,3 +224,27 @@ def test_a_plan_is_not_saved_through_a_link(here: Deployment, tmp_path: Path) ->
     for verb in (("plan",), ("gc", "--dry-run")):
         assert run(*verb, *here.options, "--out", str(link)) == 2
     assert (precious.read_text(), link.is_symlink()) == ("mine", True)
+
+
+def test_a_plan_alone_does_not_say_where_backups_go(
+    here: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Values leave by that: it takes the policy file that says so as well."""
+    policy, other, path = tmp_path / "policy.toml", tmp_path / "other.toml", tmp_path / "plan.xcp"
+    rules = '[defaults]\nolder_than = "30d"\n\n[backup]\nto = "{}"\n'
+    policy.write_text(rules.format(tmp_path / "safe"))
+    other.write_text(rules.format(tmp_path / "elsewhere"))
+    assert run("plan", *here.options, *NO_WAIT, "--policy", str(policy), "--out", str(path)) == 0
+    before = here.state()
+    for more in ((), ("--policy", str(other))):
+        capsys.readouterr()
+        assert (run("apply", str(path), *here.options, *more, "--yes"), here.state()) == (5, before)
+        assert capsys.readouterr().err.splitlines()[1:] == [
+            f"error: the plan is refused: it copies rows and objects to {tmp_path / 'safe'}, and only a policy file may"
+            " say so; nothing was done",
+            "hint: add --policy FILE, the policy file that the plan was made with",
+        ]
+    assert not (tmp_path / "safe").exists()
+    assert run("apply", str(path), *here.options, "--policy", str(policy), "--yes") == 0
+    assert [file.name for file in (tmp_path / "safe").rglob("manifest.json")] == ["manifest.json"]
+    assert here.state() != before

@@ -166,6 +166,21 @@ def test_a_root_that_only_a_backup_names_gets_neither_lock_nor_journal(
     scene.oracle.check()
 
 
+def test_an_operation_that_says_it_was_elsewhere_is_not_taken_back(estate: Estate) -> None:
+    """Its undo would lock and write there, values among it: exit 5, and nothing is written but below the root."""
+    [record] = estate.scene.log()
+    name = f"journal/{record['id']}/began.json"
+    began = json.loads(estate.found(name))
+    for roots in ([f"s3://{estate.other_bucket}/{estate.root[1]}"], [f"s3://{estate.root[0]}"], []):
+        estate.plant(name, json.dumps({**began, "roots": roots}).encode())
+        for how in ("--dry-run", "--yes"):
+            done = estate.scene.run("undo", record["id"], how)
+            assert (done.code, _is_told(done), estate.is_untouched()) == (5, True, True), done.stderr
+    estate.plant(name, json.dumps(began).encode())
+    done = estate.scene.run("undo", record["id"], "--yes")
+    assert done.code == 0, done.stderr
+
+
 def test_a_forged_inventory_tells_nothing(tmp_path: Path) -> None:
     """Each question ends with one line and what to type, and shows nothing of another file."""
     page, wrong = tmp_path / "report.html", {}

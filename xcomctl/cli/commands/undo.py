@@ -57,11 +57,12 @@ def undo(
         if not roots:
             raise UsageError("no store is configured, and journals are in stores", hint="add --store S3_URL")
 
-        from xcomctl.state.journal import find
+        from xcomctl.state.journal import find, require_own_roots
         from xcomctl.state.undo import Undone, preview, require_same_database
         from xcomctl.state.undo import undo as bring_back
 
         record = find(session.store, roots, operation)
+        require_own_roots(record, roots)
         require_same_database(record, session.source)
         expected = preview(record, session.store)
         if not expected.rows and not expected.objects:

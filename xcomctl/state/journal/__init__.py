@@ -13,7 +13,7 @@ What an entry holds is up to the one who does the step. Entries about rows hold 
 back: whoever may read the bucket may read them.
 """
 
-from xcomctl.state.journal.reading import Damage, find, operations, steps, unfinished
+from xcomctl.state.journal.reading import Damage, find, operations, require_own_roots, steps, unfinished
 from xcomctl.state.journal.records import (
     Invocation,
     JournalEntry,
@@ -39,6 +39,7 @@ __all__ = [
     "home_of",
     "new_operation_id",
     "operations",
+    "require_own_roots",
     "steps",
     "unfinished",
 ]

@@ -75,6 +75,22 @@ def find(store: Store, roots: Sequence[Root], operation_id: str) -> OperationRec
     raise NotFoundError(f"there is no operation {operation_id!r}", hint="xcomctl log shows what there is")
 
 
+def require_own_roots(record: OperationRecord, roots: Sequence[Root]) -> None:
+    """Raise RefusedError where an operation says that it was on a root that is none of these, nor lies in one.
+
+    Whoever takes it back would lock and write there, with the values of rows: a file must not say where.
+    """
+    others = [root for root in record.roots if not any(own.contains(root.at("")) for own in roots)]
+    if others or not record.roots:
+        named = ", ".join(root.uri for root in others) or "no store at all"
+        raise RefusedError(
+            f"operation {record.id} was on {named}, by its journal, which this command is not for; nothing was done",
+            hint=" ".join(["if that is yours, add", *(f"--store {root.uri}" for root in others)])
+            if others
+            else "look who else writes below .xcomctl/",
+        )
+
+
 def steps(store: Store, record: OperationRecord) -> Iterator[JournalStep]:
     """The steps of an operation in order, one after the other read. Raises RefusedError for a damaged one, StoreError."""
     folder = folder_of(record.home, record.id)
