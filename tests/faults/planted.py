@@ -39,6 +39,11 @@ def _without(name: str) -> Callable[[Document], bytes]:
     return lambda document: json.dumps({k: v for k, v in document.items() if k != name}).encode()
 
 
+def _beyond(name: str) -> Callable[[Document], bytes]:
+    """The document with a number that JSON can write and no integer can be."""
+    return lambda document: json.dumps({**document, name: "number"}).encode().replace(b'"number"', b"1e999")
+
+
 DAMAGED: dict[str, Callable[[Document], bytes]] = {
     "empty": lambda _: b"",
     "cut short": lambda document: json.dumps(document).encode()[:-9],
@@ -55,11 +60,7 @@ DAMAGED: dict[str, Callable[[Document], bytes]] = {
 
 LOCKS: dict[str, Callable[[Document], bytes]] = {
     **DAMAGED,
-    "a number beyond all": lambda document: (
-        json.dumps({**document, "pid": 0}).encode().replace(b"0}", b"1e999}")
-        if list(document)[-1] == "pid"
-        else json.dumps({k: v for k, v in document.items() if k != "pid"}).encode()[:-1] + b', "pid": 1e999}'
-    ),
+    "a number beyond all": _beyond("pid"),
     "no process": _told(pid=None),
     "a time without zone": _told(expires_at="2026-11-22T12:00:00"),
     "a time before all": _told(expires_at="0001-01-01T00:00:00+14:00"),
@@ -69,9 +70,7 @@ LOCKS: dict[str, Callable[[Document], bytes]] = {
 
 OWNERS: dict[str, Callable[[Document], bytes]] = {
     **DAMAGED,
-    "a number beyond all": lambda document: (
-        json.dumps({k: v for k, v in document.items() if k != "rows"}).encode()[:-1] + b', "rows": 1e999}'
-    ),
+    "a number beyond all": _beyond("rows"),
     "rows that are no number": _told(rows={"$gt": 0}),
     "a run that is no number": _told(newest_run="many"),
     "a time before all": _told(written_at="0001-01-01T00:00:00+14:00"),
