@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from xcomctl.airflow.interface import PRIVILEGES, Privilege, SourceCondition, SourceRights, SourceUpkeep
+from xcomctl.airflow.places import Place, lacking_grants
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
 from xcomctl.airflow.schema import TableShape
@@ -72,8 +73,10 @@ def _without_dag_index(connection: Connection, shape: TableShape) -> Iterator[st
             yield table
 
 
-def rights_of(connection: Connection, queries: Queries, address: DatabaseAddress) -> SourceRights:
-    """Which rights the user lacks, table by table, of those that the tool uses."""
+def rights_of(
+    connection: Connection, queries: Queries, address: DatabaseAddress, places: Sequence[Place]
+) -> SourceRights:
+    """Which rights the user lacks, table by table, of those that the tool uses; `places` beside the XComs among them."""
     shape = queries.shape
     wanted = _wanted(shape)
     if address.engine == "postgresql":
@@ -86,10 +89,13 @@ def rights_of(connection: Connection, queries: Queries, address: DatabaseAddress
                 {"name": queries.table(table).replace("\\:", ":"), "privilege": right},
             ).scalar()
         }
-        return _lacking(lacking)
+        # Of the places some columns are enough.
+        grants = lacking_grants(connection, queries, places)
+        return _lacking(lacking | {(grant.rpartition(" ")[2], "SELECT") for grant in grants})
     if address.engine == "mysql":
         told = [str(record[0]) for record in connection.execute(sa.text("SHOW GRANTS")).fetchall()]
-        return _lacking_in_mysql(told, wanted, shape.schema or "")
+        read: dict[str, tuple[Privilege, ...]] = {place.table: ("SELECT",) for place in places}
+        return _lacking_in_mysql(told, read | wanted, shape.schema or "")
     return _lacking_in_file(Path(str(address.url.database)), wanted)
 
 

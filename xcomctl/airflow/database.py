@@ -32,6 +32,7 @@ from xcomctl.airflow.interface import (
     TableWeight,
 )
 from xcomctl.airflow.listing_query import listing_query
+from xcomctl.airflow.places import places_in, require_rights
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import to_row
 from xcomctl.airflow.row_records import targeted_records
@@ -48,13 +49,15 @@ from xcomctl.models import Row, short_id_in
 class DatabaseSource:
     """A metadata database of Airflow, by any URL that Airflow accepts. Connects when it is first asked.
 
+    `ignored_places` are tables beside those of XComs whose mentions of objects keep nothing.
     Raises UsageError for a URL that cannot be read; every method raises SourceError where the database is out of
     reach, denies access, or is of an unknown shape.
     """
 
-    def __init__(self, url: str, schema: str | None = None) -> None:
+    def __init__(self, url: str, schema: str | None = None, ignored_places: Sequence[str] = ()) -> None:
         self._address = parse_url(url)
         self._schema = schema
+        self._ignored_places = tuple(ignored_places)
         self._connections = Connections(self._address)
         self._known: Queries | None = None
 
@@ -63,6 +66,12 @@ class DatabaseSource:
         with self._reading() as (_, queries):
             shape = queries.shape
         return SourceInfo(self._address.label, self._address.engine, shape.name, shape.live, shape.archives)
+
+    def require_places(self) -> None:
+        """Raise SourceError if the places beside the XComs may not be read; see `airflow.interface.Source`."""
+        with self._reading() as (connection, queries), translate_database_errors(self._address):
+            places = places_in(queries.shape, self._ignored_places)
+            require_rights(connection, queries, self._address, places)
 
     def rows(
         self,
@@ -144,7 +153,8 @@ class DatabaseSource:
         with self._connections.reading() as connection:
             with translate_database_errors(self._address):
                 queries = self._look_up(connection)
-                snapshot = DatabaseSnapshot(connection, queries, self._address, oldest)
+                places = places_in(queries.shape, self._ignored_places)
+                snapshot = DatabaseSnapshot(connection, queries, self._address, oldest, places)
             yield snapshot
 
     def delete_rows(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
@@ -195,7 +205,8 @@ class DatabaseSource:
     def rights(self) -> SourceRights:
         """What the user may not do, told without doing it."""
         with self._reading() as (connection, queries), translate_database_errors(self._address):
-            return rights_of(connection, queries, self._address)
+            places = places_in(queries.shape, self._ignored_places)
+            return rights_of(connection, queries, self._address, places)
 
     def upkeep(self) -> SourceUpkeep:
         """How the database is kept."""

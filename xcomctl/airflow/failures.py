@@ -17,10 +17,11 @@ from xcomctl.errors import SourceError, UsageError
 _UNREACHABLE = "check host and port of --db, and that the database may be reached from here"
 _LOST = "nothing was taken from the incomplete answer; run the command again"
 _BUSY = "another session holds a lock; run the command again, later if need be"
-_DENIED = (
+DENIED_HINT = (
     "grant the user SELECT on dag, dag_run, task_instance and the XCom tables; "
     "for gc also UPDATE (to lock) and DELETE on the XCom tables, and UPDATE on dag_run; for undo and restore INSERT"
 )
+"""What is said where a right is missing."""
 _READ_ONLY = "point --db at the primary, with a user that may delete"
 _CHANGED = "the tables were changed meanwhile (a migration or `airflow db clean`?); run the command again when it is done"
 _REPLICA = (
@@ -35,7 +36,7 @@ _BY_CODE: dict[str | int, str] = {
     "28": "check user and password in --db",
     "3D000": "check the database name in --db",
     "40": _BUSY,
-    "42501": _DENIED,
+    "42501": DENIED_HINT,
     "42P01": _CHANGED,
     "42703": _CHANGED,
     "53300": "the server has no free connection; run the command again later",
@@ -43,12 +44,12 @@ _BY_CODE: dict[str | int, str] = {
     "57014": "the server's statement_timeout is too short for this database; raise it for this user",
     "57P": _LOST,
     1040: "the server has no free connection; run the command again later",
-    1044: _DENIED,
+    1044: DENIED_HINT,
     1045: "check user and password in --db",
     1049: "check the database name in --db",
     1054: _CHANGED,
-    1142: _DENIED,
-    1143: _DENIED,
+    1142: DENIED_HINT,
+    1143: DENIED_HINT,
     1146: _CHANGED,
     1205: _BUSY,
     1213: _BUSY,

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from xcomctl.errors import RefusedError
-from xcomctl.models import Row, xcom_ref
+from xcomctl.models import Root, Row, xcom_ref
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,6 +195,17 @@ class SourceUpkeep:
     """XCom tables in which an index is missing that Airflow makes: the one by DAG."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A value outside of the XCom tables that may mention objects, and of its text only what may: one find a line."""
+
+    table: str
+    column: str
+    key: str
+    """What names the row, in words."""
+    text: str
+
+
 class Snapshot(Protocol):
     """One consistent, read-only view of the database."""
 
@@ -222,6 +233,13 @@ class Snapshot(Protocol):
         whole or it is an error. Iterate to the end, or close the iterator, before anything else is asked of the view.
         """
 
+    def mentions(self, roots: Sequence[Root]) -> Iterator[Mention]:
+        """What other places of the database mention: runs, deferred tasks, assets, rendered fields, Variables and others.
+
+        Of their values only uuids and keys below the roots leave the database, or where it cannot do that, this call.
+        Raises SourceError, also where the user may not read one of them.
+        """
+
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of, from the DAG list, the runs and the XCom rows."""
 
@@ -237,6 +255,9 @@ class Source(Protocol):
 
     def info(self) -> SourceInfo:
         """Connect and tell what it is. Raises SourceError (out of reach, no rights, unknown shape)."""
+
+    def require_places(self) -> None:
+        """Raise SourceError if `Snapshot.mentions` would for want of a right, as far as that can be told before."""
 
     def rows(
         self,

@@ -10,6 +10,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from xcomctl.airflow.relations import require_tables, visible_schema
 from xcomctl.airflow.url import DatabaseAddress
 from xcomctl.errors import SourceError, UsageError
 
@@ -19,8 +20,10 @@ Columns = Mapping[str, str]
 
 _COORDINATE_TABLES = ("xcom_v1", "xcom")
 _LIVE_TABLES = ("xcom_v2", *_COORDINATE_TABLES)
-_ARCHIVE = re.compile(r"_xcom_archive|_airflow_deleted__xcom(?:_v\d+)?__.*", re.DOTALL)
-_ANY_LIVE = re.compile(r"xcom(?:_v\d+)?")
+# `airflow db clean` writes `_airflow_deleted__xcom__...`, upgrades `_airflow_moved__2_3__dangling__xcom` and others; where
+# names of tables lose their case they may come in capitals.
+_ARCHIVE = re.compile(r"_xcom_archive.*|_airflow_.*xcom.*", re.DOTALL | re.IGNORECASE)
+_ANY_LIVE = re.compile(r"xcom(?:_v\d+)?", re.IGNORECASE)
 
 _COORDINATE_COLUMNS = ("dag_run_id", "dag_id", "run_id", "task_id", "map_index", "key", "value", "timestamp")
 _ATTEMPT_COLUMNS = ("id", "task_instance_id", "key", "value", "timestamp")
@@ -30,6 +33,7 @@ _TASK_COLUMNS = ("dag_id", "task_id", "run_id", "state")
 _CHECK_URL = "check --db: `airflow config get-value database sql_alchemy_conn` prints Airflow's; --db-schema names a schema"
 _TOO_OLD = "Airflow 2.3 is the oldest that is supported: upgrade, or name another database with --db"
 _TOO_NEW = "this release of xcomctl does not know this Airflow: `pip install -U xcomctl`"
+_HIDDEN = "let the user read the whole table, not some of its columns: GRANT SELECT; or drop it if it is none of Airflow's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class TableShape:
 def read_shape(connection: Connection, address: DatabaseAddress, schema: str | None) -> TableShape:
     """Find the XCom tables and check that they can be read. Raises SourceError where the shape is not known."""
     if address.engine == "postgresql":
-        schema = schema or _postgresql_schema(connection)
+        schema = schema or visible_schema(connection, address)
         columns = _postgresql_columns(connection, schema)
     elif address.engine == "mysql":
         schema = schema or address.url.database
@@ -57,7 +61,17 @@ def read_shape(connection: Connection, address: DatabaseAddress, schema: str | N
             raise UsageError("a SQLite database has no schemas", hint="leave out --db-schema")
         schema = None
         columns = _sqlite_columns(connection)
+    require_tables(connection, address, schema, _matters)
     return _recognise(columns, schema, address.label)
+
+
+def _matters(name: str) -> bool:
+    """Whether rows of a table of that name are read to tell what is kept, or until when."""
+    return (
+        _ANY_LIVE.fullmatch(name) is not None
+        or _ARCHIVE.fullmatch(name) is not None
+        or name in ("dag_run", "task_instance", "legacy_task_data_owner")
+    )
 
 
 def _recognise(columns: Mapping[str, Columns], schema: str | None, label: str) -> TableShape:
@@ -86,11 +100,20 @@ def _recognise(columns: Mapping[str, Columns], schema: str | None, label: str) -
     if "xcom_v1" in live:
         owner = ("dag_id", "task_id", "run_id", "map_index", "task_instance_id")
         _require(columns, "legacy_task_data_owner", owner, label)
-    archives = sorted(name for name in columns if _ARCHIVE.fullmatch(name) and "value" in columns[name])
+    archives = sorted(name for name in columns if _ARCHIVE.fullmatch(name))
+    for name in archives:
+        # MySQL hides the columns that the user may not read.
+        _require(columns, name, ("value",), label, hint=_HIDDEN)
     return TableShape(_name(columns, live, label), schema, live, tuple(archives), columns)
 
 
-def _require(columns: Mapping[str, Columns], table: str, expected: tuple[str, ...], label: str) -> None:
+def _require(
+    columns: Mapping[str, Columns],
+    table: str,
+    expected: tuple[str, ...],
+    label: str,
+    hint: str = "",
+) -> None:
     if table not in columns:
         raise SourceError(f"{label}: expected a table {table} beside the XComs; found none", hint=_CHECK_URL)
     missing = [name for name in expected if name not in columns[table]]
@@ -99,7 +122,7 @@ def _require(columns: Mapping[str, Columns], table: str, expected: tuple[str, ..
         too_old = table == "xcom" and "execution_date" in columns[table]
         raise SourceError(
             f"{label}: table {table} has no {', '.join(missing)}; expected {', '.join(expected)}; found {found}",
-            hint=_TOO_OLD if too_old else _TOO_NEW,
+            hint=hint or (_TOO_OLD if too_old else _TOO_NEW),
         )
 
 
@@ -113,18 +136,6 @@ def _name(columns: Mapping[str, Columns], live: tuple[str, ...], label: str) -> 
         return "airflow-3"
     cause = f"{label}: {live[0]}.value is of type {kind or 'none'}; expected binary (Airflow 2) or JSON (Airflow 3)"
     raise SourceError(cause, hint=_TOO_NEW)
-
-
-def _postgresql_schema(connection: Connection) -> str | None:
-    """The schema in which this session finds the XComs by their bare name, so by its search path."""
-    statement = sa.text(
-        "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.oid = coalesce(to_regclass('xcom_v2'), to_regclass('xcom'))"
-    )
-    found = connection.execute(statement).scalar()
-    return str(
-        found if found is not None else connection.execute(sa.text("SELECT current_schema()")).scalar()
-    )
 
 
 def _postgresql_columns(connection: Connection, schema: str | None) -> dict[str, dict[str, str]]:

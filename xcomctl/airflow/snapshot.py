@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from xcomctl.airflow.connections import Connections
 from xcomctl.airflow.dag_scope import DagScope
 from xcomctl.airflow.directory import known_dag_ids
 from xcomctl.airflow.failures import translate_database_errors
-from xcomctl.airflow.interface import RowRecord, Selection
+from xcomctl.airflow.interface import Mention, RowRecord, Selection
+from xcomctl.airflow.places import Place, mentions, require_rights
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
 from xcomctl.airflow.row_records import selected_records
@@ -25,6 +26,7 @@ from xcomctl.airflow.scanning import TableScan
 from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.url import DatabaseAddress, EngineName
 from xcomctl.errors import SourceError
+from xcomctl.models import Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,12 +58,18 @@ class DatabaseSnapshot:
     """`airflow.interface.Snapshot` on a connection whose read-only transaction is the view."""
 
     def __init__(
-        self, connection: Connection, queries: Queries, address: DatabaseAddress, oldest: datetime | None
+        self,
+        connection: Connection,
+        queries: Queries,
+        address: DatabaseAddress,
+        oldest: datetime | None,
+        places: Sequence[Place],
     ) -> None:
         self._connection = connection
         self._queries = queries
         self._address = address
         self._oldest = oldest
+        self._places = places
         if queries.engine == "postgresql":
             # Rows that a policy hides would be missing without a word, and their objects look orphaned.
             connection.execute(sa.text("SET LOCAL row_security = off"))
@@ -93,6 +101,12 @@ class DatabaseSnapshot:
             scan = TableScan(self._connection, self._queries, self._address, session)
             for name in (*shape.live, *(shape.archives if include_archives else ())):
                 yield from scan.rows(name, scope)
+
+    def mentions(self, roots: Sequence[Root]) -> Iterator[Mention]:
+        """What other places of the database mention; see `airflow.interface.Snapshot.mentions`."""
+        with translate_database_errors(self._address):
+            require_rights(self._connection, self._queries, self._address, self._places)
+        yield from mentions(self._connection, self._queries, self._address, self._places, roots)
 
     def dag_ids(self) -> set[str]:
         """Every DAG that this database knows of."""

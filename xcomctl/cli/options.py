@@ -103,6 +103,15 @@ class ConnectionOptions:
             rich_help_panel=_CONNECTION,
         ),
     ] = None
+    ignore_places: Annotated[
+        str | None,
+        typer.Option(
+            "--ignore-places",
+            metavar="TABLES",
+            help="Do not let these tables, such as variable,connection, keep objects that they mention.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
     store: Annotated[
         list[str] | None,
         typer.Option(
@@ -169,6 +178,7 @@ class ConnectionOptions:
         return Flags(
             db=self.db,
             db_schema=self.db_schema,
+            ignore_places=self.ignore_places,
             stores=tuple(self.store or ()),
             profile=self.profile,
             config=self.config,

@@ -27,6 +27,7 @@ class Section:
 
     db: str | None = None
     db_schema: str | None = None
+    ignore_places: str | None = None
     stores: tuple[str, ...] = ()
     endpoint_url: str | None = None
     region: str | None = None

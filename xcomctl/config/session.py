@@ -37,7 +37,7 @@ class Session:
 
         from xcomctl.airflow.database import DatabaseSource
 
-        return DatabaseSource(database.value, schema)
+        return DatabaseSource(database.value, schema, self.configuration.ignore_places().value)
 
     @cached_property
     def store(self) -> TransferStore:

@@ -39,6 +39,7 @@ class Flags:
 
     db: str | None = None
     db_schema: str | None = None
+    ignore_places: str | None = None
     stores: tuple[str, ...] = ()
     profile: str | None = None
     config: Path | None = None
@@ -104,6 +105,13 @@ class Configuration:
             if airflow is not None:
                 return Setting(airflow.value, airflow.origin)
         return Setting(None, "default")
+
+    def ignore_places(self) -> Setting[tuple[str, ...]]:
+        """Tables beside those of XComs that are not looked through for what they mention."""
+        own = self._own("ignore_places")
+        if own is None:
+            return Setting((), "default")
+        return Setting(tuple(name.strip() for name in own.value.split(",") if name.strip()), own.origin)
 
     def stores(self) -> Setting[tuple[Root, ...]]:
         """Roots under which XCom objects are ours, maybe none. Raises UsageError for a bad address."""

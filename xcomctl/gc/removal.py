@@ -77,6 +77,7 @@ def plan_removal(
                 cutoff=(store_at or taken_at) - DEFAULT_MIN_AGE,
             )
             inventory.add_rows(snapshot.batches())
+            inventory.add_mentions(snapshot.mentions(inventory.roots))
         inventory.run_script(
             "removal.sql",
             {

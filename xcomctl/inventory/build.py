@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from xcomctl.airflow.interface import Mention
 from xcomctl.dialects.interface import Dialects
+from xcomctl.dialects.values import search_text
 from xcomctl.inventory.decode_python import PythonDecoder
 from xcomctl.inventory.decode_sql import CREATE_ROWS, CREATE_ROWS_VIEW, plain_refs, read_documents, read_plain
 from xcomctl.inventory.keys import KeySql
@@ -142,20 +145,42 @@ class Inventory:
         """Link the objects to the rows that keep them, as `add_rows` does, and forget all other rows."""
         self._read(batches, only=_OF_THE_OBJECTS)
 
+    def add_mentions(self, found: Iterable[Mention]) -> None:
+        """Link the objects to what the database mentions elsewhere (`airflow.interface.Snapshot.mentions`), after all rows.
+
+        What mentions an object is in `mentioning_places`, by the number that stands for a row in `links`.
+        """
+        new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
+        kinds = self._find_substring_keys()
+        lengths, _ = self._uuid_lengths()
+        reader = PythonDecoder(self._dialects, self.roots, keeps_texts=bool(kinds), lengths=lengths)
+        remaining = iter(found)
+        while some := list(islice(remaining, _BATCH)):
+            places = []
+            for number, mention in enumerate(some, self._next_row):
+                reader.read_mentions(number, search_text(mention.text.encode()))
+                places.append((number, mention.table, mention.column, mention.key))
+            self.insert("mentioning_places", places)
+            self._add_mentioned(reader, kinds, lengths)
+            self._next_row += len(some)
+            self._report("places", len(some))
+        self.run_script("links.sql", new)
+        self.run("DELETE FROM mentioning_places WHERE row_id NOT IN (SELECT row_id FROM links)")
+
     def _read(self, batches: Iterable[pa.RecordBatch], *, only: str | None = None) -> None:
         new: dict[str, object] = {"first_row": self._next_row, "first_object": self._next_object}
         kinds = self._find_substring_keys()
-        unbounded = self._unbounded_uuids()
-        reader = PythonDecoder(self._dialects, self.roots, keeps_texts=bool(kinds), unbounded=unbounded)
+        lengths, unbounded = self._uuid_lengths()
+        reader = PythonDecoder(self._dialects, self.roots, keeps_texts=bool(kinds), lengths=lengths)
         # Such a uuid or key could reach over the edge of what a plain value quotes.
         ((reaching,),) = self.run(REACHING_OVER_QUOTES)
-        all_careful = bool(unbounded) or reaching
+        all_careful = unbounded or reaching
         statement = read_plain(self._shortcuts, self.roots, all_careful=all_careful, only=only)
         documents = None if all_careful or not self._shortcuts.documents else read_documents(self._shortcuts)
 
         def add(table: pa.Table) -> None:
             table = with_text(table, self._next_row)
-            self._add_piece(table, statement, reader, kinds)
+            self._add_piece(table, statement, reader, kinds, lengths)
             if documents is not None:
                 self._over(documents, table)
             if only is not None:
@@ -185,7 +210,12 @@ class Inventory:
         self.run("COMMIT")
 
     def _add_piece(
-        self, table: pa.Table, read: str, reader: PythonDecoder, kinds: Sequence[tuple[bool, int]]
+        self,
+        table: pa.Table,
+        read: str,
+        reader: PythonDecoder,
+        kinds: Sequence[tuple[bool, int]],
+        lengths: Sequence[int],
     ) -> None:
         """Add `table`, one piece of the rows, with what their values say."""
         self._over(read, table)
@@ -200,12 +230,21 @@ class Inventory:
             return
         reader.read((row_id, raw[row_id - self._next_row].as_py()) for (row_id,) in found)
         self._over("INSERT INTO careful_refs SELECT * FROM batch", reader.references.take())
+        self._over(_NAMING_ROOT, reader.naming_root.take(), new)
+        self._add_mentioned(reader, kinds, lengths)
+
+    def _add_mentioned(
+        self, reader: PythonDecoder, kinds: Sequence[tuple[bool, int]], lengths: Sequence[int]
+    ) -> None:
+        """Add what the values mention that were read."""
         self._over(
             "INSERT INTO careful_mentions SELECT row_id, hash(uuid), tail FROM batch", reader.mentions.take()
         )
+        runs = reader.runs.take()
+        for length in lengths:
+            self._over(_IN_RUNS, runs, {"length": length})
         if kinds:
             self._over(mentioned_keys(kinds, "FROM batch"), reader.texts.take())
-        self._over(_NAMING_ROOT, reader.naming_root.take(), new)
 
     def contains(self, address: ObjectAddress) -> bool:
         """Whether the object lies under one of the roots."""
@@ -216,21 +255,26 @@ class Inventory:
         self.run(FIND_SUBSTRING_KEYS, {"all": self._search_substring_keys})
         return [(bool(coreless), int(segments)) for coreless, segments in self.run(KINDS_OF_SUBSTRING_KEYS)]
 
-    def _unbounded_uuids(self) -> list[int]:
-        """Lengths of uuids (0 with dashes) whose key has more hex digits around them, as a layout of the user may have it.
+    def _uuid_lengths(self) -> tuple[list[int], bool]:
+        """Lengths of uuids without dashes, which have to be looked for inside of longer runs of hex digits.
 
-        Read from left to right, `a<32 hex digits>` is one run of 33: such uuids are looked for at every position.
+        Also whether such digits touch a uuid in its key, as a layout of the user may have it: that could reach over the
+        edge of what a plain value quotes.
         """
+        lengths: set[int] = set()
+        if self.run(f"SELECT 1 FROM listed_objects WHERE {self._keys.may_have_digits()} LIMIT 1"):  # noqa: S608 - numbers
+            lengths.add(_DIGITS)
         unbounded = self._keys.unbounded()
         if unbounded == "false":
-            return []
+            return sorted(lengths), False
         found = self.run(
-            "SELECT DISTINCT if(contains(uuid, '-'), 0, length(uuid)) FROM objects"  # noqa: S608 - numbers
-            f" WHERE {unbounded} AND uuid_hash IS NOT NULL"
-            " AND NOT list_contains(regexp_extract_all(lower(key), $uuid), uuid)",
+            "SELECT DISTINCT if(contains(uuid, '-'), 0, length(uuid)),"  # noqa: S608 - numbers
+            " NOT list_contains(regexp_extract_all(lower(key), $uuid), uuid)"
+            f" FROM objects WHERE {unbounded} AND uuid_hash IS NOT NULL",
             {"uuid": UUID_PATTERN},
         )
-        return [int(length) for (length,) in found]
+        lengths |= {int(length) for length, _ in found if length}
+        return sorted(lengths), any(touched for _, touched in found)
 
     def _over(
         self, statement: str, batch: pa.Table | None, parameters: dict[str, object] | None = None
@@ -243,10 +287,24 @@ class Inventory:
 
 _BATCH = 10_000
 
+_DIGITS = 32
+"""Of a uuid without dashes."""
+
 _PLAIN_TEXTS = """
     SELECT row_id, text FROM batch
     WHERE row_id NOT IN (SELECT row_id FROM read_rows WHERE careful AND row_id >= $first)
 """
+
+_IN_RUNS = """
+    INSERT INTO careful_mentions
+    SELECT DISTINCT row_id, uuid_hash, ''
+    FROM (
+        SELECT row_id, hash(substr(run, place, $length)) AS uuid_hash
+        FROM (SELECT row_id, run, unnest(range(1, length(run) - $length + 2)) AS place FROM batch)
+    )
+    WHERE uuid_hash IN (SELECT uuid_hash FROM listed_objects)
+"""
+"""Only of objects that are there: most of what lies in such a run is nobody's uuid."""
 
 _NAMING_ROOT = """
     UPDATE read_rows SET names_root = true WHERE row_id >= $first AND row_id IN (SELECT row_id FROM batch)

@@ -9,22 +9,30 @@ from typing import TYPE_CHECKING, Any
 from xcomctl.arrow_arrays import flags, integers, texts
 from xcomctl.dialects.interface import Dialects
 from xcomctl.dialects.values import search_text
-from xcomctl.models import DASHED_UUID_PATTERN, UUID_PATTERN, ObjectAddress, Root
+from xcomctl.models import ObjectAddress, Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # What follows a uuid up to where a string must end; 1,024 bytes is the longest key that S3 has.
 _TAIL = r'(?:/[^"\\\s]{0,1024})?'
-# Looked at and not consumed, since it may hold the next uuid: `.../<run with a uuid>/<task>/<uuid>`.
-_MENTION = re.compile(rf"({UUID_PATTERN})(?=({_TAIL}))")
+_HEX = "[0-9a-fA-F]"
+# Looked at and not consumed is what may hold the next uuid: no two that overlap begin within the first eight digits.
+_DASHED = re.compile(
+    rf"({_HEX}{{8}})(?=(-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}})({_TAIL}))", re.ASCII
+)
+_DIGITS = re.compile(rf"({_HEX}{{32,}})(?=({_TAIL}))", re.ASCII)
+_SHORTEST, _LONGEST = 32, 64
+"""Digits of what counts as a uuid without dashes."""
+_AT_ONCE = 512
+"""Positions of a run that are looked at in one piece: DuckDB counts the characters before each."""
 
 
 class PythonDecoder:
     """Reads values, and keeps what they say until it is taken.
 
-    With `keeps_texts` also the texts themselves, in which keys are to be looked for. `unbounded` are the lengths of uuids,
-    0 for those with dashes, that stand among other hexadecimal digits in a key: those are looked for at every position.
+    With `keeps_texts` also the texts themselves, in which keys are to be looked for. `lengths` are those of uuids without
+    dashes that are looked for at every position of a longer run of hexadecimal digits.
     """
 
     def __init__(
@@ -33,20 +41,20 @@ class PythonDecoder:
         roots: Sequence[Root],
         *,
         keeps_texts: bool,
-        unbounded: Sequence[int],
+        lengths: Sequence[int],
     ) -> None:
         self._dialects = dialects
         self._roots = roots
         self._places = [_place_pattern(root) for root in roots]
         self._keeps_texts = keeps_texts
-        uuids = [
-            f"[0-9a-fA-F]{{{length}}}" if length else DASHED_UUID_PATTERN for length in sorted(unbounded)
-        ]
-        self._mentions = [_MENTION, *(re.compile(f"(?=({uuid})({_TAIL}))") for uuid in uuids)]
+        self._shortest = min(lengths, default=None)
+        self._longest = max(lengths, default=_SHORTEST)
         self.references = Columns(
             "row_id", "reference_no", "dialect", "confidence", "text", "bucket", "key", "under_root"
         )
         self.mentions = Columns("row_id", "uuid", "tail")
+        self.runs = Columns("row_id", "run")
+        """Runs of hexadecimal digits, lower case, in which a uuid may lie anywhere."""
         self.texts = Columns("row_id", "text")
         self.naming_root = Columns("row_id")
         """Rows with a place below a root somewhere in their value."""
@@ -58,13 +66,23 @@ class PythonDecoder:
             text = search_text(raw)
             if any(place in text and pattern.search(text) is not None for place, pattern in self._places):
                 self.naming_root.add(row_id)
-            mentions = {
-                (uuid.lower(), tail) for pattern in self._mentions for uuid, tail in pattern.findall(text)
-            }
-            for uuid, tail in sorted(mentions):
-                self.mentions.add(row_id, uuid, tail)
-            if self._keeps_texts:
-                self.texts.add(row_id, text)
+            self.read_mentions(row_id, text)
+
+    def read_mentions(self, row_id: int, text: str) -> None:
+        """Read what a text mentions, whatever else it says."""
+        mentions = {((first + rest).lower(), tail) for first, rest, tail in _DASHED.findall(text)}
+        for digits, tail in _DIGITS.findall(text):
+            run = digits.lower()
+            if len(run) <= _LONGEST:
+                mentions.add((run, tail))
+            if self._shortest is not None and len(run) > self._shortest:
+                # A window over the end of one piece begins the next one.
+                for start in range(0, len(run) - self._shortest + 1, _AT_ONCE):
+                    self.runs.add(row_id, run[start : start + _AT_ONCE + self._longest - 1])
+        for uuid, tail in sorted(mentions):
+            self.mentions.add(row_id, uuid, tail)
+        if self._keeps_texts:
+            self.texts.add(row_id, text)
 
     def _collect_references(self, row_id: int, raw: bytes | None) -> None:
         for number, reference in enumerate(self._dialects.references(raw, self._roots)):

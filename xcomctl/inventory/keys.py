@@ -20,6 +20,8 @@ _FINDABLE_TAIL = r"/[!#-\[\]-~]{0,1000}"
 
 _DASHED_LENGTH = 36
 
+_DIGITS = "[0-9a-fA-F]{32}"
+
 
 class KeySql:
     """The statements that a set of dialects stands for."""
@@ -98,6 +100,15 @@ class KeySql:
                         WHEN uuid_part IS NOT NULL THEN '' END
             FROM followed
         """
+
+    def may_have_digits(self) -> str:
+        """A condition on `listed_objects`: whether the uuid in the key may be 32 hex digits without dashes, and no more."""
+        numbers = [
+            str(number)
+            for number, pattern in enumerate(self._patterns)
+            if pattern.dialect in self._bounded and _DIGITS in pattern.pattern
+        ]
+        return f"coalesce(claim IN ({', '.join(numbers)}), false)" if numbers else "false"
 
     def unbounded(self) -> str:
         """A condition on `listed_objects`: whether other hex digits may touch the uuid in the key; `false` where none do."""

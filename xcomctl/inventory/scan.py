@@ -67,6 +67,7 @@ def scan(
     Raises StoreError or SourceError if either side does not come whole.
     """
     source.info()
+    source.require_places()
     store_at = None
     for root in inventory.roots:
         assert store is not None, "roots need a store"  # noqa: S101 - a caller's mistake, not a user's
@@ -86,6 +87,7 @@ def scan(
         others = NO_OTHERS
         if shard is None:
             inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
+            inventory.add_mentions(snapshot.mentions(inventory.roots))
         else:
             others = shard.read(inventory, snapshot, store, include_archives=not ignore_archives)
         known = snapshot.dag_ids()

@@ -117,6 +117,7 @@ class ShardScan:
         mine = {dag_id for dag_id in snapshot.dag_ids() if self.shard.takes(dag_id)}
         self._prepare(inventory, mine)
         inventory.add_rows(snapshot.batches(include_archives=include_archives, dag_ids=mine))
+        inventory.add_mentions(snapshot.mentions(inventory.roots))
         self._add_objects_of_others(inventory, store)
         if self._with_trash and store is not None:
             load_discarded(inventory, store)

@@ -63,6 +63,7 @@ def _lines(configuration: Configuration) -> Iterator[_Line]:
     yield _line("profile", configuration.profile, str)
     yield _line("db", configuration.database, mask_url)
     yield _line("db_schema", configuration.db_schema, str)
+    yield _line("ignore_places", configuration.ignore_places, list)
     yield _line("stores", configuration.stores, lambda roots: [root.uri for root in roots])
     yield _line("endpoint_url", configuration.endpoint_url, mask_url)
     yield _line("region", configuration.region, str)

@@ -39,6 +39,9 @@ def _body(explanation: Explanation) -> Iterator[str]:
         for row in explanation.rows:
             yield from _keeper(row)
         yield from _more(explanation.rows_total - len(explanation.rows), "rows")
+        for place in explanation.places:
+            yield f"mentioned  {place.table}.{place.column} of {place.row}"
+        yield from _more(explanation.places_total - len(explanation.places), "places")
         yield f"grace      {exact_duration(explanation.min_age)}"
     yield from _next(explanation, now)
 

@@ -65,6 +65,7 @@ def link_rows(inventory: Inventory, source: Source, *, ignore_archives: bool) ->
     seen = _Seen()
     with source.snapshot() as snapshot:
         inventory.add_links(seen.passing(snapshot.batches(include_archives=not ignore_archives)))
+        inventory.add_mentions(snapshot.mentions(inventory.roots))
         return RowsSeen(seen.rows, snapshot.newest_run(), seen.newest_at)
 
 

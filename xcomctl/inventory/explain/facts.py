@@ -76,6 +76,16 @@ class ObjectFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """A value outside of the XCom tables that mentions an object: where it is, never what it says."""
+
+    table: str
+    column: str
+    row: str
+    """What names the row, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceFacts:
     """A reference in a row's value, and the objects that it may mean."""
 
@@ -89,7 +99,8 @@ class ReferenceFacts:
 class Explanation:
     """The whole reasoning about one row or one object.
 
-    Of a row there are its first `references`, of an object the first `rows` that keep it, with the number of them all.
+    Of a row there are its first `references`, of an object the first `rows` that keep it and the first `places` beside
+    the XComs that mention it, with the number of them all.
     """
 
     explained_at: datetime
@@ -100,6 +111,8 @@ class Explanation:
     references_total: int = 0
     rows: tuple[RowFacts, ...] = ()
     rows_total: int = 0
+    places: tuple[PlaceFacts, ...] = ()
+    places_total: int = 0
     collects_orphans: bool = True
 
     @property
@@ -151,6 +164,10 @@ class Explanation:
             "references_total": self.references_total,
             "rows": [_row(row) | {"names_it": row.names_it} for row in self.rows],
             "rows_total": self.rows_total,
+            "places": [
+                {"table": place.table, "column": place.column, "row": place.row} for place in self.places
+            ],
+            "places_total": self.places_total,
             "min_age": exact_duration(self.min_age),
             "next_gc": {"action": self.next_action, "not_before": _time(self.not_before)},
         }

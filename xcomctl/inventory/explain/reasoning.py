@@ -15,6 +15,7 @@ from xcomctl.inventory.explain.facts import (
     Explanation,
     Keep,
     ObjectFacts,
+    PlaceFacts,
     ReferenceFacts,
     RowFacts,
     Verdict,
@@ -58,12 +59,15 @@ def explain(subject: Row | ObjectAddress, sides: Sides, question: Question) -> E
                 references_total=number,
             )
         facts, rows, number = reasoning.object_at(subject)
+        places, mentioned = reasoning.places_of(subject)
         return Explanation(
             explained_at=found.scan.database_at,
             min_age=question.min_age,
             object=facts,
             rows=rows,
             rows_total=number,
+            places=places,
+            places_total=mentioned,
             collects_orphans=question.orphans,
         )
 
@@ -120,7 +124,8 @@ class _Reasoning:
         parameters: dict[str, object] = {"bucket": needed.bucket, "key": needed.key}
         query = """
             SELECT row_id, bool_or(exact) AS names_it
-            FROM links JOIN listed_objects USING (object_id) WHERE bucket = $bucket AND key = $key GROUP BY row_id
+            FROM links JOIN listed_objects USING (object_id) SEMI JOIN read_rows USING (row_id)
+            WHERE bucket = $bucket AND key = $key GROUP BY row_id
         """
         if facts.state in ("in_trash", "absent", "outside"):
             query = """
@@ -129,10 +134,23 @@ class _Reasoning:
             """
         total = count(self._inventory, f"SELECT count(*) FROM ({query})", parameters)  # noqa: S608 - one of the two
         rows = self._judged(f"{query} ORDER BY row_id LIMIT {MOST_TOLD}", parameters) if total else ()
-        if facts.state == "live" and facts.ends_at is None and total == len(rows):
+        _, mentioned = self.places_of(address)
+        if facts.state == "live" and facts.ends_at is None and total == len(rows) and not mentioned:
             staying = [row.verdict.ends_at for row in rows if not row.verdict.expires]
             facts = replace(facts, ends_at=latest(staying))
         return facts, rows, total
+
+    def places_of(self, address: ObjectAddress) -> tuple[tuple[PlaceFacts, ...], int]:
+        """The first places beside the XComs that mention an object, and how many there are."""
+        found = self._inventory.run(
+            """
+            SELECT DISTINCT source_table, field, row_key
+            FROM mentioning_places JOIN links USING (row_id) JOIN listed_objects USING (object_id)
+            WHERE bucket = $bucket AND key = $key ORDER BY ALL
+            """,
+            {"bucket": address.bucket, "key": address.key},
+        )
+        return tuple(PlaceFacts(*one) for one in found[:MOST_TOLD]), len(found)
 
     def _facts(self, address: ObjectAddress) -> ObjectFacts:
         """What is known of an object, without the rows that keep it."""
@@ -140,7 +158,7 @@ class _Reasoning:
             """
             SELECT o.size, o.last_modified, o.dialect, s.state, s.reason, p.reason,
                    (SELECT count(*) FROM (SELECT DISTINCT row_id FROM links l WHERE l.object_id = o.object_id)
-                    WHERE row_id NOT IN (SELECT row_id FROM expiring_rows))
+                    SEMI JOIN read_rows USING (row_id) WHERE row_id NOT IN (SELECT row_id FROM expiring_rows))
             FROM objects o JOIN object_states s USING (object_id) LEFT JOIN pinned_objects p USING (object_id)
             WHERE o.bucket = $bucket AND o.key = $key
             """,
@@ -160,9 +178,8 @@ class _Reasoning:
                 operation_id=copy_of.operation_id,
                 original=copy_of.original,
             )
-        if state == "live" and staying:
-            rows = "1 row that stays keeps" if staying == 1 else f"{staying} rows that stay keep"
-            return replace(told, reason=f"{rows} it" + (f"; {pinned}" if pinned else ""))
+        if state == "live" and (keepers := self._keepers(address, staying)):
+            return replace(told, reason="; ".join([*keepers, *([pinned] if pinned else [])]))
         if state == "recent":
             grace = (self._scan.store_at or self._scan.database_at) - self._scan.cutoff
             return replace(
@@ -180,6 +197,16 @@ class _Reasoning:
         if state == "reserved":
             return replace(told, reason="xcomctl keeps it for itself")
         return told
+
+    def _keepers(self, address: ObjectAddress, staying: int) -> list[str]:
+        """What keeps an object, in words, of which so many rows stay."""
+        found = []
+        if staying:
+            found.append("1 row that stays keeps it" if staying == 1 else f"{staying} rows that stay keep it")
+        _, places = self.places_of(address)
+        if places:
+            found.append("1 place mentions it" if places == 1 else f"{places} places mention it")
+        return found
 
     def _unlisted(self, address: ObjectAddress) -> ObjectFacts:
         """An object that the listing does not have: the store is asked, and then the trash."""

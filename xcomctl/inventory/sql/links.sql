@@ -10,11 +10,13 @@ FROM (SELECT row_id, uuid_hash, key_hash FROM mentions) m
 JOIN (SELECT object_id, uuid_hash, key_hash FROM listed_objects WHERE tail = '') o ON o.uuid_hash = m.uuid_hash
 WHERE m.row_id >= $first_row OR o.object_id >= $first_object;
 
+-- Who mentions the uuid of an attempt, or its folder, without the rest means all that is in it.
 INSERT INTO links
 SELECT m.row_id, o.object_id, coalesce(m.key_hash = o.key_hash, false)
 FROM mentions m
 JOIN (SELECT object_id, uuid_hash, key_hash, tail FROM listed_objects WHERE tail <> '') o
-  ON o.uuid_hash = m.uuid_hash AND starts_with(m.tail, o.tail)
+  ON o.uuid_hash = m.uuid_hash
+ AND (starts_with(m.tail, o.tail) OR m.tail = '' OR (ends_with(m.tail, '/') AND starts_with(o.tail, m.tail)))
 WHERE m.row_id >= $first_row OR o.object_id >= $first_object;
 
 INSERT INTO links

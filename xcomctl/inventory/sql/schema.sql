@@ -21,6 +21,9 @@ CREATE VIEW refs AS SELECT * FROM careful_refs UNION ALL SELECT * FROM plain_ref
 -- Uuids that occur anywhere in such a value, with the text behind them.
 CREATE TABLE careful_mentions (row_id BIGINT NOT NULL, uuid_hash UBIGINT NOT NULL, tail VARCHAR NOT NULL);
 
+-- Values outside of the XCom tables that mention an object. Their numbers go on from those of the rows, and are no row's.
+CREATE TABLE mentioning_places (row_id BIGINT NOT NULL, source_table VARCHAR NOT NULL, field VARCHAR NOT NULL, row_key VARCHAR NOT NULL);
+
 CREATE VIEW mentions AS
 SELECT row_id, uuid_hash, tail, NULL::UBIGINT AS key_hash FROM careful_mentions
 UNION ALL
