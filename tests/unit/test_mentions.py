@@ -53,7 +53,10 @@ def test_hex_digits_around_a_uuid_hide_nothing(inventory: Inventory, value: obje
         pytest.param("a" + DIGITS, id="a-digit-before"),
         pytest.param(MD5 + DIGITS + MD5[:7], id="both"),
         pytest.param(MD5 * 100 + DIGITS.upper() + MD5 * 100, id="in-a-dump"),
-        *(pytest.param("1" * before + DIGITS + "2" * 600, id=f"at-{before}") for before in (480, 481, 511, 512)),
+        *(
+            pytest.param("1" * before + DIGITS + "2" * 600, id=f"at-{before}")
+            for before in (480, 481, 511, 512)
+        ),
         pytest.param({"joined": [MD5 + DIGITS, 1]}, id="nested"),
     ],
 )

@@ -29,6 +29,8 @@ _REPLICA = (
 )
 _URL_PARAMETER = "check the parameters behind the ? of --db"
 
+_HIDDEN_ROWS = "let the user see every row: ALTER ROLE ... BYPASSRLS, or as the owner of the table: DISABLE ROW LEVEL SECURITY"
+
 # By SQLSTATE (PostgreSQL) and by error number (MySQL, MariaDB). A key that is a prefix stands for its class.
 _BY_CODE: dict[str | int, str] = {
     "08": _LOST,
@@ -122,6 +124,9 @@ def _code(original: Any) -> str | int | None:
 
 
 def _hint(code: str | int | None, cause: str) -> str | None:
+    # It has the code of a right that is missing.
+    if "row-level security" in cause:
+        return _HIDDEN_ROWS
     for known, hint in _BY_CODE.items():
         if code == known or (isinstance(code, str) and isinstance(known, str) and code.startswith(known)):
             return hint

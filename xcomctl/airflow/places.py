@@ -178,10 +178,10 @@ def _found_by_server(
     kind = queries.shape.columns[place.table][column]
     # A pickle's texts are in it as they are; other bytes are written as \ooo.
     text = f"encode({value}, 'escape')" if kind == "bytea" else f"CAST({value} AS text)"
-    keys = "".join(f", CAST({quote(name, 'postgresql')} AS text)" for name in place.key)
+    keys = "".join(f", {quote(name, 'postgresql')}" for name in place.key)
     statement = (
         f"SELECT (SELECT string_agg(found[1], E'\\n') FROM regexp_matches(held, :pattern, 'g') AS found){keys}"
-        f" FROM (SELECT *, {text} AS held FROM {queries.table(place.table)} WHERE {value} IS NOT NULL) x"
+        f" FROM (SELECT {text} AS held{keys} FROM {queries.table(place.table)} WHERE {value} IS NOT NULL) x"
         " WHERE held ~ :pattern"
     )
     with streamed(connection, statement, {"pattern": pattern}, address) as records:
