@@ -29,7 +29,9 @@ _REPLICA = (
 )
 _URL_PARAMETER = "check the parameters behind the ? of --db"
 
-_HIDDEN_ROWS = "let the user see every row: ALTER ROLE ... BYPASSRLS, or as the owner of the table: DISABLE ROW LEVEL SECURITY"
+_HIDDEN_ROWS = (
+    "let the user see every row: ALTER ROLE ... BYPASSRLS, or ALTER TABLE ... DISABLE ROW LEVEL SECURITY"
+)
 
 # By SQLSTATE (PostgreSQL) and by error number (MySQL, MariaDB). A key that is a prefix stands for its class.
 _BY_CODE: dict[str | int, str] = {
