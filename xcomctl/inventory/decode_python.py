@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 # What follows a uuid up to where a string must end; 1,024 bytes is the longest key that S3 has.
 _TAIL = r'(?:/[^"\\\s]{0,1024})?'
 _HEX = "[0-9a-fA-F]"
-# Looked at and not consumed is what may hold the next uuid: no two that overlap begin within the first eight digits.
+# Only the first dash is consumed, so that no uuid hides another one; to look for it first is what makes it fast.
 _DASHED = re.compile(
-    rf"({_HEX}{{8}})(?=(-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}})({_TAIL}))", re.ASCII
+    rf"-(?<=({_HEX}{{8}}-))(?=({_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}})({_TAIL}))", re.ASCII
 )
 _DIGITS = re.compile(rf"({_HEX}{{32,}})(?=({_TAIL}))", re.ASCII)
 _SHORTEST, _LONGEST = 32, 64
