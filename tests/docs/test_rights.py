@@ -10,6 +10,20 @@ from tests.docs.conftest import Shell
 from tests.docs.console import REPOSITORY, Example, blocks
 from tests.schemas.airflow_database import NEWEST, AirflowDatabase
 
+# What Airflow 3.3 has beside the tables of XComs and runs that mentions objects, as far as it is looked through.
+PLACES = {
+    **dict.fromkeys(("asset", "asset_event", "connection"), "extra"),
+    **dict.fromkeys(("hitl_detail", "hitl_detail_history"), "subject"),
+    **dict.fromkeys(("task_state_store", "asset_state_store"), "value"),
+    "backfill": "dag_run_conf",
+    "callback": "output",
+    "rendered_task_instance_fields": "rendered_fields",
+    "serialized_dag": "data",
+    "task_instance_history": "next_kwargs",
+    "trigger": "kwargs",
+    "variable": "val",
+}
+
 PAGE = REPOSITORY / "docs" / "configuration.md"
 
 
@@ -21,6 +35,10 @@ def airflow(postgres_database: str) -> Iterator[AirflowDatabase]:
         for number, age in enumerate((400, 1)):
             at = NEWEST - timedelta(days=age)
             database.add_xcom("etl", f"run{number}", "load", number, at=at)
+        for table, column in PLACES.items():
+            database.execute(
+                f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, key TEXT, conn_id TEXT, {column} TEXT)"
+            )
         statements = [part for _, lines in blocks(PAGE, "sql") for part in "\n".join(lines).split(";")]
         for statement in statements:
             if statement.strip():
