@@ -31,6 +31,7 @@ def test_every_setting_has_a_value_and_an_origin(xcomctl: Command) -> None:
         "profile": ("dev", "--profile"),
         "db": ("postgresql://airflow:***@db/airflow?sslpassword=***", "xcomctl.toml"),
         "db_schema": (None, "default"),
+        "ignore_places": ([], "default"),
         "stores": (["s3://a/x", "s3://b"], "xcomctl.toml"),
         "endpoint_url": (None, "default"),
         "region": ("eu-central-1", "profile dev in xcomctl.toml"),

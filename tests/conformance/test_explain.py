@@ -262,7 +262,7 @@ def test_a_document_has_all_of_it(there: Deployment) -> None:
     of_object = explained(there, f"s3://{there.bucket}/{key}").document()
     members = [
         "schema", "explained_at", "subject", "ref", "row", "object", "references", "references_total", "rows",
-        "rows_total", "min_age", "next_gc",
+        "rows_total", "places", "places_total", "min_age", "next_gc",
     ]  # fmt: skip
     assert (list(of_row), list(of_object)) == (members, members)
     assert (of_row["schema"], of_row["subject"], of_object["subject"]) == (

@@ -194,3 +194,12 @@ def test_the_store_of_the_backend_is_reached_as_the_backend_does(home: Path) -> 
         Setting(None, "default"),
         Setting("eu-top-1", "--region"),
     )
+
+
+def test_places_to_ignore_come_with_commas(home: Path) -> None:
+    """Tables whose mentions keep nothing, from the command line or a variable."""
+    environ = {"XCOMCTL_IGNORE_PLACES": "variable, connection,"}
+    named = configuration(home, environ).ignore_places()
+    assert named == Setting(("variable", "connection"), "XCOMCTL_IGNORE_PLACES")
+    given = configuration(home, environ, ignore_places="trigger").ignore_places()
+    assert given == Setting(("trigger",), "--ignore-places")
