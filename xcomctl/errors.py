@@ -64,5 +64,9 @@ class StoreError(XcomctlError):
     exit_code = 7
 
 
+class DeclinedError(StoreError):
+    """The store is there and does not do this: a right is missing, or it does not know the request; exit 7."""
+
+
 class ConflictError(StoreError):
     """A write was refused because its condition does not hold: somebody else wrote the object; exit 7."""

@@ -13,6 +13,7 @@ import pytest
 from tests.services.command import Command
 from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 from xcomctl.demo.server import SeaweedFS
+from xcomctl.inventory.unfinished_uploads import UPLOAD_STATES
 
 KEYS = ["finding", "uri", "dag_id", "run_id", "task_id", "map_index", "key", "size", "last_modified"]
 
@@ -59,7 +60,7 @@ def test_other_formats(xcomctl: Command, here: Deployment) -> None:
     assert list(document) == ["schema", "checked_at", "totals", "counts", "findings"]
     assert (document["schema"], document["counts"]) == (
         "xcomctl.fsck/1",
-        {"orphaned": 1, "dangling": 1, "unresolved": 1, "foreign": 1},
+        {"orphaned": 1, "dangling": 1, "unresolved": 1, "foreign": 1, "unfinished": 0},
     )
     assert document["totals"] == {
         "rows_scanned": 3,
@@ -70,6 +71,7 @@ def test_other_formats(xcomctl: Command, here: Deployment) -> None:
         "objects_orphaned": 1,
         "objects_recent": 1,
         "objects_foreign": 1,
+        **{f"{what}_{state}": 0 for what in ("uploads", "upload_bytes") for state in UPLOAD_STATES},
     }
     table = csv.DictReader(StringIO(xcomctl("fsck", *here.options, "-o", "csv").stdout, newline=""))
     assert ([row["finding"] for row in table], table.fieldnames) == (

@@ -18,6 +18,7 @@ from tests.cli.conversation import told
 from tests.services.command import COMMAND, Command, Result
 from tests.services.deployment import DAY, NO_WAIT, Deploy, Deployment
 from tests.services.processes import free_port
+from tests.services.s3_requests import is_listing
 from tests.services.scripted_store import Answer, Asked, scripted_store
 from tests.services.sweeps import sweep
 from xcomctl.demo.server import SeaweedFS
@@ -296,8 +297,7 @@ def test_an_interrupted_scan_leaves_nothing_behind(
             stdout=subprocess.PIPE,
         ) as process,
     ):
-        _until(lambda: any(asked.method == "GET" for asked in server.asked), process)
-        assert list(spill.glob("xcomctl-*"))
+        _until(lambda: any(map(is_listing, server.asked)) and any(spill.glob("xcomctl-*")), process)
         process.terminate()
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said.decode()) == (130, "error: interrupted\n")

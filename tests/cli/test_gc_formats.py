@@ -15,6 +15,7 @@ from tests.services.deployment import NO_WAIT, Deployment
 from tests.services.worlds import World
 from xcomctl.gc.guards import GUARD_IDS
 from xcomctl.gc.plan_actions import PUBLIC_COLUMNS
+from xcomctl.inventory.unfinished_uploads import UPLOAD_STATES
 
 TOTALS = [
     "rows_scanned",
@@ -27,6 +28,8 @@ TOTALS = [
     "objects_recent",
     "objects_foreign",
     "bytes_reclaimed",
+    *(f"uploads_{state}" for state in UPLOAD_STATES),
+    *(f"upload_bytes_{state}" for state in UPLOAD_STATES),
 ]
 
 
@@ -50,6 +53,7 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
         "inventory",
         "totals",
         "guards",
+        "notes",
         "actions",
     ]
     assert plan["database"] == {"identity": here.source.identity(), "label": here.source.info().label}
@@ -61,6 +65,7 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
             "older_than": "30d",
             "keep_last": 1,
             "orphans": True,
+            "uploads": True,
             "ignore_archives": False,
             "min_age": "0s",
             "max_share": 0.5,
@@ -87,6 +92,7 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
         "objects_recent": 0,
         "objects_foreign": 1,
         "bytes_reclaimed": sum(action["size"] for action in objects),
+        **dict.fromkeys(TOTALS[10:], 0),
     }
     row = actions[0]
     assert row["uri"] in {action["uri"] for action in objects}
@@ -120,7 +126,9 @@ def test_other_formats_of_a_plan_and_of_its_outcome(xcomctl: Command, here: Depl
         "plan_id",
         "rows",
         "objects",
+        "uploads",
         "bytes_reclaimed",
+        "bytes_aborted",
         "failures",
         "operation_id",
     ]

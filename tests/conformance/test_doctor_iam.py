@@ -82,6 +82,8 @@ def test_the_policies_for_aws_are_enough(deploy: Deploy, versioning: str) -> Non
     here.push(run="old", age=40 * DAY)
     here.push(run="new")
     here.upload()
+    begun = {"Bucket": here.bucket, "Key": f"{here.prefix}/etl/r1/load/unfinished"}
+    upload_id = here.client.create_multipart_upload(**begun)["UploadId"]
     root = Root.parse(here.root)
     versioned = [] if versioning == "off" else [here.bucket]
     reading, collecting = (policy_document([root], name, versioned=versioned) for name in ("read-only", "gc"))
@@ -90,7 +92,7 @@ def test_the_policies_for_aws_are_enough(deploy: Deploy, versioning: str) -> Non
         closing(S3Store(S3Settings(endpoint_url=proxy.endpoint_url))) as store,
     ):
         now = datetime.now(timezone.utc)
-        with check(replace(here.sides(), store=store), Question(), now=now):
+        with check(replace(here.sides(), store=store), Question(uploads=True), now=now):
             examined(here, store=store)
         refused = [asked.target for asked in proxy.asked if not allowed(reading, asked)]
         # Who only reads is told so by the refusal of the first; above the root is another's business.
@@ -122,3 +124,4 @@ def test_the_policies_for_aws_are_enough(deploy: Deploy, versioning: str) -> Non
     own = [f"{here.root.removeprefix('s3:/')}/.xcomctl/" in asked.path for asked in written]
     assert [denied(records_policy([root], [COLLECTOR]), asked) for asked in written] == own
     assert True in own
+    here.client.abort_multipart_upload(**begun, UploadId=upload_id)

@@ -20,7 +20,22 @@ def is_batch_deletion(asked: Asked) -> bool:
 
 def is_deletion(asked: Asked) -> bool:
     """A deletion of one object or of a batch."""
-    return asked.method == "DELETE" or is_batch_deletion(asked)
+    return (asked.method == "DELETE" and not aborts_upload(asked)) or is_batch_deletion(asked)
+
+
+def lists_uploads(asked: Asked) -> bool:
+    """A page of unfinished uploads."""
+    return asked.method == "GET" and "uploads" in asked.query
+
+
+def lists_parts(asked: Asked) -> bool:
+    """The parts of one unfinished upload."""
+    return asked.method == "GET" and "uploadId" in asked.query
+
+
+def aborts_upload(asked: Asked) -> bool:
+    """An unfinished upload that is given up."""
+    return asked.method == "DELETE" and "uploadId" in asked.query
 
 
 def is_copy(asked: Asked) -> bool:
@@ -67,6 +82,8 @@ _ACTIONS_OF_QUERIES = {
     "encryption": "GetEncryptionConfiguration",
     "lifecycle": "GetLifecycleConfiguration",
     "versions": "ListBucketVersions",
+    "uploads": "ListBucketMultipartUploads",
+    "uploadId": "ListMultipartUploadParts",
     "list-type": "ListBucket",
     "tagging": "GetObjectTagging",
 }

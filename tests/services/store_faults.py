@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from itertools import count
 from threading import Lock
 from urllib.parse import quote
+from xml.sax.saxutils import unescape
 
 from tests.services.fault_proxy import Fault, Forward, changed
-from tests.services.s3_requests import is_batch_deletion, is_listing, is_writing
+from tests.services.s3_requests import is_batch_deletion, is_listing, is_writing, lists_uploads
 from tests.services.scripted_store import Answer, Asked
 
 
@@ -106,6 +108,41 @@ _NEXT = re.compile(rb"<NextContinuationToken>(.*?)</NextContinuationToken>", re.
 _ENTRY = re.compile(rb"<Contents>.*?</Contents>", re.DOTALL)
 
 
+def small_pages_of_uploads(size: int) -> Fault:
+    """The store gives `size` unfinished uploads a page."""
+
+    def acting(asked: Asked, forward: Forward) -> Answer:
+        if lists_uploads(asked):
+            return forward(changed(asked, target=f"{asked.target}&max-uploads={size}"))
+        return forward(asked)
+
+    return acting
+
+
+def begun_earlier(age: timedelta, keys: Callable[[str], bool] = lambda _: True) -> Fault:
+    """The store says that the unfinished uploads of these keys were begun `age` before they were."""
+
+    def older(entry: re.Match[bytes]) -> bytes:
+        key = re.search(rb"<Key>(.*?)</Key>", entry[0], re.DOTALL)
+        assert key is not None
+        if not keys(unescape(key[1].decode())):
+            return entry[0]
+
+        def earlier(found: re.Match[bytes]) -> bytes:
+            at = datetime.fromisoformat(found[1].decode()[:19]).replace(tzinfo=timezone.utc) - age
+            return f"<Initiated>{at:%Y-%m-%dT%H:%M:%S}.000Z</Initiated>".encode()
+
+        return re.sub(rb"<Initiated>(.*?)</Initiated>", earlier, entry[0])
+
+    def acting(asked: Asked, forward: Forward) -> Answer:
+        answer = forward(asked)
+        if not lists_uploads(asked):
+            return answer
+        return replace(answer, body=re.sub(rb"(?s)<Upload>.*?</Upload>", older, answer.body))
+
+    return acting
+
+
 def page_lost(asked: Asked, forward: Forward) -> Answer:
     """The store forgets a page, and gives the next one in its place."""
     following = _NEXT.search(forward(asked).body)
@@ -160,7 +197,6 @@ def error_inside_success(code: str) -> Fault:
 
 def clock_shifted(seconds: float) -> Fault:
     """The store's clock is `seconds` ahead."""
-    from datetime import timedelta
     from email.utils import format_datetime, parsedate_to_datetime
 
     def acting(asked: Asked, forward: Forward) -> Answer:

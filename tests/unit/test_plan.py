@@ -6,6 +6,7 @@ from datetime import timedelta
 from tests.services.plans import AT
 from tests.services.plans import plan_of_kinds as plan
 from xcomctl.gc.plan import Guard
+from xcomctl.gc.plan_actions import ACTION_KINDS
 
 
 def test_actions_come_in_batches_of_their_kind() -> None:
@@ -20,7 +21,7 @@ def test_actions_come_in_batches_of_their_kind() -> None:
 def test_counts_and_samples() -> None:
     """Kinds that do not occur count as 0."""
     made = plan("delete_row", "delete_row", "delete_object")
-    none = {"restore_object": 0, "delete_row": 0, "delete_object": 0, "purge_object": 0}
+    none = dict.fromkeys(ACTION_KINDS, 0)
     assert made.action_counts() == {**none, "delete_row": 2, "delete_object": 1}
     assert [sample["key"] for sample in made.samples("delete_row", 1)] == ["0"]
     assert (plan().action_counts(), plan().is_empty, made.is_empty) == (none, True, False)

@@ -93,6 +93,14 @@ class CollectOptions(PolicyOptions):
             rich_help_panel=WHAT_MAY_GO,
         ),
     ] = None
+    uploads: Annotated[
+        bool,
+        typer.Option(
+            "--uploads/--no-uploads",
+            help="Also multipart uploads that were begun more than 7 days ago and never finished.",
+            rich_help_panel=WHAT_MAY_GO,
+        ),
+    ] = True
     unsafe_min_age: UnsafeMinAge = False
     ignore_archives: IgnoreArchives = False
     inventory: S3Inventory = None
@@ -118,6 +126,7 @@ class CollectOptions(PolicyOptions):
         scope = Scope(
             policy=replace(terms.policy, dag=self.dag),
             min_age=terms.min_age,
+            uploads=self.uploads,
             ignore_archives=self.ignore_archives,
             shard=None if self.shard is None else Shard.parse(self.shard),
             **choices,

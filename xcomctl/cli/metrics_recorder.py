@@ -70,12 +70,14 @@ class MetricsRecorder:
         """What became of the plan, as far as it came."""
         if self.file is None:
             return
-        from xcomctl.gc.apply.outcome import OBJECT_RESULTS, ROW_RESULTS
+        from xcomctl.gc.apply.outcome import OBJECT_RESULTS, ROW_RESULTS, UPLOAD_RESULTS
 
         for result in ROW_RESULTS:
             self.file.set("xcomctl_actions", outcome.rows[result], "rows", result)
         for result in OBJECT_RESULTS:
             self.file.set("xcomctl_actions", outcome.objects[result], "objects", result)
+        for result in UPLOAD_RESULTS:
+            self.file.set("xcomctl_actions", outcome.uploads[result], "uploads", result)
         self.file.set("xcomctl_reclaimed_bytes", outcome.bytes_reclaimed)
         resurrected = outcome.objects["referenced"] + outcome.objects["restored"]
         self.file.set("xcomctl_resurrected_objects", resurrected)
@@ -86,7 +88,9 @@ class MetricsRecorder:
             return
         from dataclasses import asdict
 
-        self._totals({**asdict(check.totals()), **check.bytes_by_state()}, expired=False)
+        self._totals(
+            {**asdict(check.totals()), **check.bytes_by_state(), **check.upload_totals()}, expired=False
+        )
         for kind in check.summary():
             if kind.kind == "unresolved":
                 self.file.set("xcomctl_rows", kind.count, "unresolved")
@@ -135,6 +139,10 @@ class MetricsRecorder:
                 continue
             self.file.set("xcomctl_objects", totals[f"objects_{state}"], state)
             self.file.set("xcomctl_object_bytes", totals[f"bytes_{state}"], state)
+        for state in ("abandoned", "recent", "foreign"):
+            if f"uploads_{state}" in totals:
+                self.file.set("xcomctl_uploads", totals[f"uploads_{state}"], state)
+                self.file.set("xcomctl_upload_bytes", totals[f"upload_bytes_{state}"], state)
 
 
 @contextmanager

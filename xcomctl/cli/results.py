@@ -81,7 +81,8 @@ def emit_fsck(check: FsckResult, style: OutputStyle, *, samples: int) -> None:
                 k: v
                 for k, v in asdict(check.totals()).items()
                 if k not in ("rows_expired", "bytes_reclaimed")
-            },
+            }
+            | check.upload_totals(),
             "counts": {kind.kind: kind.count for kind in check.summary()},
         }
         _write_document(head, "findings", check.findings())
@@ -126,7 +127,7 @@ def emit_outcome(
     if style.format == "csv":
         counts = [
             {"what": what, "outcome": name, "count": number}
-            for what in ("rows", "objects")
+            for what in ("rows", "objects", "uploads")
             for name, number in document[what].items()
         ]
         _write_records(counts, _OUTCOME_COLUMNS, OutputStyle("csv"))

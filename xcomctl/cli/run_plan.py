@@ -62,6 +62,8 @@ def run_plan(
     """
     if options.dry_run or style.format == "table":
         emit_plan(plan, style)
+    for note in plan.notes:
+        log.note(note.cause, hint=note.hint)
     if not options.dry_run and plan.is_empty:
         from xcomctl.gc.apply import Outcome
 
@@ -215,9 +217,14 @@ def _execute(
         )
     else:
         log.note("without a store there is no journal: what was deleted cannot be brought back")
+    for denial in outcome.denials:
+        denied = quantity(outcome.uploads["denied"], "unfinished upload")
+        log.note(f"{denied} could not be aborted: {denial.cause}", hint=denial.hint)
     if outcome.failed:
+        from xcomctl.cli.output.plans import failed_summary
+
         raise PartialError(
-            f"done in part: {quantity(outcome.failed, 'object')} could not be deleted",
+            f"done in part: {failed_summary(outcome)} could not be deleted",
             hint="run the same command again",
         )
 
@@ -258,6 +265,7 @@ def _totals(plan: Plan) -> dict[str, int]:
         "rows deleted": kinds["delete_row"],
         "objects deleted": kinds["delete_object"],
         "objects purged": kinds["purge_object"],
+        "uploads aborted": kinds["abort_upload"],
     }
 
 

@@ -33,6 +33,7 @@ CHECKS = (
     Check("store.lock", each_root("store.lock", root_checks.lock), needs=_STORE),
     Check("backend.objects", backend_checks.payloads, needs=_DATABASE | _STORE),
     Check("store.trash", each_root("store.trash", root_checks.trash), needs=_STORE, slow=True),
+    Check("store.uploads", each_root("store.uploads", root_checks.uploads), needs=_STORE, slow=True),
     Check("store.lifecycle", lifecycle, needs=_STORE, slow=True),
     Check("schedule.gc", schedule_checks.schedule, needs=_STORE),
     Check("policy", schedule_checks.policy, slow=True),

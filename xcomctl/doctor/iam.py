@@ -14,12 +14,14 @@ _READ_BUCKET = (
     "s3:GetBucketObjectLockConfiguration",
     "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",
+    # It knows no condition on the prefix.
+    "s3:ListBucketMultipartUploads",
 )
-_READ_OBJECTS = ("s3:GetObject",)
+_READ_OBJECTS = ("s3:GetObject", "s3:ListMultipartUploadParts")
 _COLLECT = (
     "s3:PutObject",
     "s3:DeleteObject",
-    # A copy takes the tags along, and a large one is made in parts.
+    # A copy takes the tags along, and a large one is made in parts; parts that nobody completed are aborted.
     "s3:GetObjectTagging",
     "s3:PutObjectTagging",
     "s3:AbortMultipartUpload",

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from xcomctl.doctor.context import CheckContext
 from xcomctl.doctor.interface import CheckResult
+from xcomctl.inventory.unfinished_uploads import ABANDONED_AFTER, find_uploads
 from xcomctl.models import RESERVED_FOLDER, Root
 from xcomctl.s3.interface import StoreErrorInfo
 from xcomctl.state.lock import read_holder
@@ -140,3 +141,36 @@ def trash(context: CheckContext, root: Root) -> Iterator[CheckResult]:
         subject=root.uri,
         facts=facts,
     )
+
+
+def uploads(context: CheckContext, root: Root) -> Iterator[CheckResult]:
+    """How many multipart uploads nobody finished: their parts are paid for, and shown by no listing."""
+    name = "store.uploads"
+    found = find_uploads(context.store, [root])
+    if not found.complete:
+        (note,) = found.notes
+        yield CheckResult(name, "skipped", note.cause, note.hint, subject=root.uri)
+        return
+    began_before = context.store.now(root.bucket) - ABANDONED_AFTER
+    abandoned = [
+        one
+        for one in found.uploads
+        if one.begun_at < began_before and context.dialects.claim(one.address.key) is not None
+    ]
+    size = sum(one.size or 0 for one in found.uploads)
+    facts = {"uploads": len(found.uploads), "bytes": size, "abandoned": len(abandoned)}
+    if not found.uploads:
+        yield CheckResult(name, "ok", "no upload is unfinished", subject=root.uri, facts=facts)
+        return
+    why = f"{quantity(len(found.uploads), 'unfinished upload')} ({format_size(size)})"
+    if abandoned:
+        yield CheckResult(
+            name,
+            "warn",
+            f"{why}, {len(abandoned):,} of them begun more than {ABANDONED_AFTER.days} days ago: their parts are paid for",
+            "xcomctl gc --yes aborts those",
+            subject=root.uri,
+            facts=facts,
+        )
+        return
+    yield CheckResult(name, "ok", f"{why}, none of which gc would abort", subject=root.uri, facts=facts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from xcomctl.gc.guards import DEFAULT_MAX_SHARE, judge, note_left_behind
+from xcomctl.gc.guards import DEFAULT_MAX_SHARE, find_broken_off, judge, note_left_behind
 from xcomctl.gc.plan import Basis, Plan
 from xcomctl.gc.plan_actions import Actions, planned_actions
 from xcomctl.inventory.classify import bytes_by_state, totals, trash_totals
@@ -15,6 +16,8 @@ from xcomctl.inventory.judging import Judged, Question, Sides, judged
 from xcomctl.inventory.scan import DEFAULT_MIN_AGE
 from xcomctl.inventory.shards import Shard
 from xcomctl.inventory.trash_contents import trash_actions
+from xcomctl.inventory.unfinished_uploads import upload_actions, upload_totals
+from xcomctl.meanwhile import Meanwhile
 from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy
 from xcomctl.state.owner import read_owners
@@ -35,6 +38,8 @@ class Scope:
     policy_digest: str | None = None
     """Of the file that the policy comes from, if there is one."""
     orphans: bool = True
+    uploads: bool = True
+    """Whether uploads are aborted that nobody finished."""
     ignore_archives: bool = False
     min_age: timedelta = DEFAULT_MIN_AGE
     max_share: float = DEFAULT_MAX_SHARE
@@ -54,6 +59,7 @@ class Scope:
             shard=self.shard,
             orphans=self.orphans,
             trash=True,
+            uploads=self.uploads,
             dangling="count",
         )
 
@@ -66,6 +72,7 @@ class Scope:
             "older_than": None if older_than is None else exact_duration(older_than),
             "keep_last": self.policy.runs_kept,
             "orphans": self.orphans,
+            "uploads": self.uploads,
             "ignore_archives": self.ignore_archives,
             "min_age": exact_duration(self.min_age),
             "max_share": self.max_share,
@@ -91,7 +98,10 @@ def plan_collection(
 
     Raises UsageError, RefusedError, SourceError, StoreError; never changes anything.
     """
-    owners = read_owners(sides.store, outermost(sides.roots))
+    roots = outermost(sides.roots)
+    owners = Meanwhile(partial(read_owners, sides.store, roots))
+    broken_off = Meanwhile(partial(find_broken_off, sides.store, roots, now))
+    database = Meanwhile(sides.source.identity)
     actions = Actions(sides.resources.tmp)
 
     def plan_actions(found: Judged) -> None:
@@ -105,28 +115,39 @@ def plan_collection(
                 listed_before=sides.listing is not None,
             )
             actions.add(found.own(of_the_trash))
+        actions.add(found.own(upload_actions(found.inventory)))
 
     with judged(sides, scope.question(), before_settling=plan_actions) as found:
-        basis = Basis.of(sides, found.scan, endpoint=endpoint, policy_digest=scope.policy_digest)
+        basis = Basis.of(
+            sides,
+            found.scan,
+            database=database.result(),
+            endpoint=endpoint,
+            policy_digest=scope.policy_digest,
+        )
         counted = totals(found.inventory)
         return Plan(
             created_at=now,
             scope=scope.document(sides.roots),
             basis=basis,
             totals=asdict(replace(counted, bytes_reclaimed=actions.size("delete_object")))
+            | (upload_totals(found.inventory) if found.uploads is not None and found.uploads.complete else {})
             | (_weights(found) if weighed else {}),
             guards=judge(
                 found,
                 database=basis.database,
-                owners=owners,
-                rows_left_behind=note_left_behind(found, sides, owners, database=basis.database, now=now),
-                # What is purged from the trash goes for want of a reference, too.
+                owners=owners.result(),
+                rows_left_behind=note_left_behind(
+                    found, sides, broken_off.result(), owners.result(), database=basis.database
+                ),
+                # What is purged from the trash goes for want of a reference, too, and so do unfinished uploads.
                 deletes_orphans=(scope.orphans and counted.objects_orphaned > 0)
-                or actions.counts["purge_object"] > 0,
+                or actions.counts["purge_object"] + actions.counts["abort_upload"] > 0,
                 max_share=scope.max_share,
                 accepted=accepted,
             ),
             actions=actions,
+            notes=() if found.uploads is None else found.uploads.notes,
         )
 
 

@@ -15,6 +15,8 @@ from xcomctl.airflow.interface import RowTarget
 from xcomctl.gc.plan_actions import PUBLIC_COLUMNS, ActionKind, Actions
 from xcomctl.inventory.judging import Sides
 from xcomctl.inventory.scan import Scan
+from xcomctl.models import ObjectAddress
+from xcomctl.s3.interface import ObjectInfo, StoreErrorInfo
 from xcomctl.units import format_time
 
 SCHEMA = "xcomctl.plan/1"
@@ -70,11 +72,13 @@ class Basis:
     """The S3 Inventory from which the objects come; None where the stores were listed."""
 
     @staticmethod
-    def of(sides: Sides, scan: Scan, *, endpoint: str | None, policy_digest: str | None = None) -> Basis:
+    def of(
+        sides: Sides, scan: Scan, *, database: str, endpoint: str | None, policy_digest: str | None = None
+    ) -> Basis:
         """What a plan is made from that follows from `scan`. Raises SourceError."""
         listing = sides.listing
         return Basis(
-            database=sides.source.identity(),
+            database=database,
             database_label=sides.source.info().label,
             endpoint=endpoint,
             snapshot_at=scan.database_at,
@@ -129,6 +133,8 @@ class Plan:
     totals: dict[str, int]
     guards: tuple[Guard, ...]
     actions: Actions
+    notes: tuple[StoreErrorInfo, ...] = ()
+    """What could not be told, and stands in nobody's way."""
     plan_id: str = field(init=False)
     """Digest of scope, basis and actions: two plans with the same id do the same."""
 
@@ -157,8 +163,8 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return len(self.actions) == 0
+        """Whether there is nothing to do: that an object stays is said along with its row."""
+        return len(self.actions) == self.actions.counts["keep_object"]
 
     def batches(self, action: ActionKind, size: int) -> Iterator[list[dict[str, Any]]]:
         """The actions of one kind with all their columns, at most `size` at a time."""
@@ -180,12 +186,23 @@ class Plan:
             **self.basis.document(),
             "totals": self.totals,
             "guards": [{k: v for k, v in asdict(guard).items() if k != "cause"} for guard in self.guards],
+            "notes": [asdict(note) for note in self.notes],
         }
 
     @property
     def refusals(self) -> list[Guard]:
         """The guards that stand in its way."""
         return [guard for guard in self.guards if not guard.ok]
+
+
+def object_of(action: dict[str, Any]) -> ObjectInfo:
+    """The object of an action, as it was listed."""
+    return ObjectInfo(
+        address=ObjectAddress(action["bucket"], action["object_key"]),
+        size=action["size"],
+        etag=action["etag"],
+        last_modified=action["last_modified"].replace(tzinfo=timezone.utc),
+    )
 
 
 def row_target(action: dict[str, Any]) -> RowTarget:

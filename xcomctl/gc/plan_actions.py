@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
     from xcomctl.inventory import Inventory
 
-ActionKind = Literal["restore_object", "delete_row", "delete_object", "purge_object"]
-"""In the order in which they are done: what is needed comes back first, what is of no use to anybody goes last."""
+ActionKind = Literal[
+    "restore_object", "keep_object", "delete_row", "delete_object", "purge_object", "abort_upload"
+]
+"""In the order in which they are done: what is needed comes back first, what is of no use to anybody goes last.
+
+keep_object: an object of no dialect stays where it is, though the last row goes that names it; that is on record before.
+"""
 
 ACTION_KINDS: tuple[ActionKind, ...] = get_args(ActionKind)
 
@@ -67,6 +72,8 @@ def action_schema() -> pa.Schema:
             ("trash_key", string),  # the key of the copy, or of the ledger that tells the version
             ("version_id", string),  # where the bucket keeps versions: the one that was hidden ...
             ("marker_id", string),  # ... and the delete marker that hides it
+            # Of an unfinished upload to `object_key`; its time is that at which it was begun:
+            ("upload_id", string),
         ]
     )
 
@@ -227,4 +234,5 @@ def planned_actions(inventory: Inventory, *, orphans: bool) -> Iterator[pa.Recor
     """What a classified inventory lets go, as batches of `action_schema`."""
     inventory.run_script("actions.sql", {"orphans": orphans})
     yield from inventory.batches("FROM row_actions ORDER BY place")
+    yield from inventory.batches("FROM foreign_actions ORDER BY bucket, object_key")
     yield from inventory.batches("FROM object_actions ORDER BY bucket, object_key")

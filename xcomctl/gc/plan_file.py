@@ -21,6 +21,7 @@ from xcomctl.errors import RefusedError, UsageError
 from xcomctl.files import written_aside
 from xcomctl.gc.plan import Basis, Guard, Plan
 from xcomctl.gc.plan_actions import ACTION_KINDS, Actions, action_schema
+from xcomctl.s3.interface import StoreErrorInfo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,6 +155,7 @@ def _plan(head: dict[str, Any], actions: Actions) -> Plan:
         totals={str(name): int(number) for name, number in head["totals"].items()},
         guards=tuple(Guard(**guard) for guard in head["guards"]),
         actions=actions,
+        notes=tuple(StoreErrorInfo(**note) for note in head["notes"]),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from xcomctl.dialects.interface import UNCLAIMABLE, Dialects
+from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import RefusedError, StoreError, UsageError
 from xcomctl.gc.guards import judge_surroundings
 from xcomctl.gc.plan import Basis, Plan
@@ -83,14 +83,13 @@ def plan_removal(
             {
                 "active": removal.active_runs,
                 "cutoff": scan.cutoff.replace(tzinfo=None),
-                "untouchable": UNCLAIMABLE,
             },
         )
         if not removal.active_runs:
             _require_finished(inventory)
         actions = Actions(sides.resources.tmp)
         actions.add(planned_actions(inventory, orphans=False))
-        basis = Basis.of(sides, scan, endpoint=endpoint)
+        basis = Basis.of(sides, scan, database=sides.source.identity(), endpoint=endpoint)
         guards = judge_surroundings(
             database=basis.database,
             owners=owners,

@@ -11,14 +11,18 @@ from typing import Any
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import Totals, bytes_by_state, totals
 from xcomctl.inventory.judging import Question, Sides, judged
+from xcomctl.inventory.unfinished_uploads import FoundUploads, upload_totals
 from xcomctl.inventory.workspace import sql_text
 from xcomctl.units import format_time
 
-KINDS = ("orphaned", "dangling", "unresolved", "foreign")
-"""Kinds of findings. A dangling row is one whose object is gone (git uses the word for the opposite)."""
+KINDS = ("orphaned", "dangling", "unresolved", "foreign", "unfinished")
+"""Kinds of findings. A dangling row is one whose object is gone (git uses the word for the opposite).
+
+unfinished: a multipart upload that was begun, and neither completed nor aborted.
+"""
 
 ALARMS = ("orphaned", "dangling", "unresolved")
-"""Kinds that make `fsck` exit with findings; foreign objects are somebody else's and no fault."""
+"""Kinds that make `fsck` exit with findings; foreign objects are somebody else's and no fault, and uploads may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,14 @@ class KindSummary:
 class FsckResult:
     """The result of one check; its findings are streamed."""
 
-    def __init__(self, inventory: Inventory, checked_at: datetime) -> None:
+    def __init__(
+        self, inventory: Inventory, checked_at: datetime, uploads: FoundUploads | None = None
+    ) -> None:
         self._inventory = inventory
         self.checked_at = checked_at
+        self.notes = () if uploads is None else uploads.notes
+        """What could not be told, and is no fault."""
+        self._counts_uploads = uploads is not None and uploads.complete
 
     def totals(self) -> Totals:
         """Counts by state."""
@@ -44,6 +53,10 @@ class FsckResult:
     def bytes_by_state(self) -> dict[str, int]:
         """`bytes_<state>` of the objects; it takes a while where there are many."""
         return bytes_by_state(self._inventory)
+
+    def upload_totals(self) -> dict[str, int]:
+        """Unfinished uploads by state, and their bytes; empty where the store does not tell."""
+        return upload_totals(self._inventory) if self._counts_uploads else {}
 
     def summary(self) -> list[KindSummary]:
         """One line per kind, all kinds, in their order."""
@@ -76,4 +89,4 @@ def check(sides: Sides, question: Question, *, now: datetime) -> Iterator[FsckRe
     """Join rows and objects and find what does not fit. Raises UsageError, SourceError, StoreError as `judged` does."""
     with judged(sides, question) as found:
         found.inventory.run(sql_text("findings.sql"))
-        yield FsckResult(found.inventory, now)
+        yield FsckResult(found.inventory, now, found.uploads)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from xcomctl.airflow.interface import Source
@@ -18,8 +19,10 @@ from xcomctl.inventory.matches import require_dags, require_matches
 from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Scan, scan
 from xcomctl.inventory.shard_scan import ShardScan
 from xcomctl.inventory.shards import Shard
+from xcomctl.inventory.unfinished_uploads import FoundUploads, find_uploads, load_uploads
 from xcomctl.inventory.workspace import Resources
-from xcomctl.models import Root
+from xcomctl.meanwhile import Meanwhile
+from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store, StoredListing
@@ -61,6 +64,8 @@ class Question:
     """Whether orphaned objects are candidates that a stored listing has to be asked about."""
     trash: bool = False
     """Whether what is in the trash is judged, too."""
+    uploads: bool = False
+    """Whether unfinished uploads are judged, too."""
     dangling: Literal["confirm", "count", "skip"] = "confirm"
     """Ask the store for every suspect, for as many as a count needs, or for none."""
 
@@ -71,6 +76,8 @@ class Judged:
 
     inventory: Inventory
     scan: Scan
+    uploads: FoundUploads | None = None
+    """None where nobody asked for them."""
     _shard: ShardScan | None = None
 
     def own(self, actions: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -88,16 +95,21 @@ def judged(
 
     Raises UsageError for a policy that matches nothing, SourceError and StoreError where a side does not come whole.
     """
-    shard = None
-    if question.shard is not None:
-        shard = ShardScan(
-            question.shard,
-            question.policy,
-            sides.dialects,
-            with_trash=question.trash,
-            resources=sides.resources,
+    with ExitStack() as stack:
+        uploads = _asked_meanwhile(sides, question)
+        shard = None
+        if question.shard is not None:
+            shard = ShardScan(
+                question.shard,
+                question.policy,
+                sides.dialects,
+                with_trash=question.trash,
+                deletes_besides=lambda: bool(uploads and uploads.result().uploads),
+                resources=sides.resources,
+            )
+        inventory = stack.enter_context(
+            Inventory(sides.dialects, sides.roots, resources=sides.resources, report=sides.report)
         )
-    with Inventory(sides.dialects, sides.roots, resources=sides.resources, report=sides.report) as inventory:
         found = scan(
             inventory,
             sides.source,
@@ -116,7 +128,17 @@ def judged(
             confirm_candidates(
                 inventory, sides.store, orphans=question.orphans, cutoff=found.cutoff, report=sides.report
             )
-        result = Judged(inventory, found, shard)
+        found_uploads = None if uploads is None else uploads.result()
+        if found_uploads is not None and found.store_at is not None:
+            load_uploads(
+                inventory,
+                found_uploads,
+                sides.dialects,
+                now=found.store_at,
+                dag=question.policy.dag,
+                shard=question.shard,
+            )
+        result = Judged(inventory, found, found_uploads, shard)
         if before_settling is not None:
             before_settling(result)
         if shard is not None:
@@ -124,6 +146,14 @@ def judged(
         if question.dangling != "skip":
             _find_dangling(sides, question, result)
         yield result
+
+
+def _asked_meanwhile(sides: Sides, question: Question) -> Meanwhile[FoundUploads] | None:
+    """Ask for unfinished uploads while the objects are listed; None where nobody wants to know."""
+    store, roots = sides.store, outermost(sides.roots)
+    if not question.uploads or store is None or not roots:
+        return None
+    return Meanwhile(partial(find_uploads, store, roots))
 
 
 def _find_dangling(sides: Sides, question: Question, found: Judged) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from xcomctl.airflow.interface import Snapshot, Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.shard_scan import NO_OTHERS, OtherShards, ShardScan
+from xcomctl.meanwhile import Meanwhile
 from xcomctl.s3.interface import Store, StoredListing, objects_below
 
 DEFAULT_MIN_AGE = timedelta(hours=24)
@@ -19,7 +21,8 @@ DEFAULT_MIN_AGE = timedelta(hours=24)
 class Scan:
     """What one scan saw beside rows and objects: both clocks, and for the guards what they ask for.
 
-    `store_at` is when the listing began, by the store; `database_at` when the rows were read, by the database.
+    `store_at` is when the listing began, by the store, which is asked side by side; `database_at` when the rows were read,
+    by the database.
     """
 
     store_at: datetime | None
@@ -61,29 +64,32 @@ def scan(
 ) -> Scan:
     """List every root to its end, then read all rows in one snapshot, into the inventory.
 
+    What does not depend on that is asked side by side: whether the database is there, and for the times of the store.
     A `listing` that was taken before stands for listing the roots; the cutoff is that much earlier.
     With a `shard` only what is of it is listed and read, and what of the others is needed to judge it.
 
     Raises StoreError or SourceError if either side does not come whole.
     """
-    source.info()
-    source.require_places()
+    database = Meanwhile(partial(_reach, source))
     store_at = None
-    for root in inventory.roots:
-        assert store is not None, "roots need a store"  # noqa: S101 - a caller's mistake, not a user's
-        began_at = store.now(root.bucket)
-        store_at = began_at if store_at is None else min(store_at, began_at)
-        batches = None if listing is None else objects_below(root, listing, store)
-        if shard is not None:
-            batches = shard.objects(store, root, batches)
-        inventory.add_objects(root, store.batches(root) if batches is None else batches)
+    if store is not None and inventory.roots:
+        buckets = sorted({root.bucket for root in inventory.roots})
+        began_at = [Meanwhile(partial(store.now, bucket)) for bucket in buckets]
+        for root in inventory.roots:
+            batches = None if listing is None else objects_below(root, listing, store)
+            if shard is not None:
+                batches = shard.objects(store, root, batches)
+            inventory.add_objects(root, database.over(store.batches(root) if batches is None else batches))
+        store_at = min(one.result() for one in began_at)
+    database.result()
     listed_at = None
     if listing is not None and store_at is not None:
         listed_at = min(listing.taken_at, store_at)
     with source.snapshot() as snapshot:
-        skew = timedelta(0)
+        store_clock = None
         if store is not None and inventory.roots:
-            skew = abs(store.now(inventory.roots[0].bucket) - snapshot.taken_at)
+            # It is asked for now, as the view is, and not when its rows are read.
+            store_clock = Meanwhile(partial(store.now, inventory.roots[0].bucket))
         others = NO_OTHERS
         if shard is None:
             inventory.add_rows(snapshot.batches(include_archives=not ignore_archives))
@@ -95,7 +101,7 @@ def scan(
         return Scan(
             store_at=store_at,
             database_at=snapshot.taken_at,
-            skew=skew,
+            skew=timedelta(0) if store_clock is None else abs(store_clock.result() - snapshot.taken_at),
             replica=snapshot.is_replica,
             cutoff=(listed_at or store_at or snapshot.taken_at) - min_age - open_for,
             open_for=open_for,
@@ -104,6 +110,12 @@ def scan(
             known_dags=frozenset(known),
             listed_at=listed_at,
         )
+
+
+def _reach(source: Source) -> None:
+    """Raises SourceError if the rows, or what is looked through beside them, may not be read."""
+    source.info()
+    source.require_places()
 
 
 def _uncommitted_for(snapshot: Snapshot) -> timedelta:

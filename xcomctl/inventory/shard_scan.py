@@ -8,7 +8,7 @@ What is of others is dropped when everything is judged, and is nobody's finding 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,9 @@ NO_OTHERS = OtherShards()
 class ShardScan:
     """Which shard is looked at, and by which policy. `with_trash`: also what is in the trash is judged.
 
+    `deletes_besides` says, once the objects are listed, whether anything may be deleted besides rows and objects: the
+    guards then want to know of the others, too.
+
     One is used for one scan: `objects`, then `read`, and `drop_others` when everything is judged.
     """
 
@@ -69,12 +72,14 @@ class ShardScan:
         dialects: Dialects,
         *,
         with_trash: bool,
+        deletes_besides: Callable[[], bool] = lambda: False,
         resources: Resources | None = None,
     ) -> None:
         self.shard = shard
         self._policy = policy
         self._dialects = dialects
         self._with_trash = with_trash
+        self._deletes_besides = deletes_besides
         own = resources or Resources()
         # What is looked up elsewhere lies beside the inventory of the shard.
         self._resources = replace(own, memory=own.memory // 4)
@@ -209,13 +214,13 @@ class ShardScan:
     ) -> tuple[OtherShards, set[str]]:
         """What the rows of others tell, and the DAGs of those that name an object which no row of mine keeps.
 
-        The rows are read where there is such an object.
+        The rows are read where there is such an object, or something else to delete.
         """
         names = frozenset(self._names)
         query, parameters = expiring_rows_sql(self._policy, snapshot.taken_at)
         inventory.run(f"CREATE OR REPLACE TABLE expiring_rows AS {query}", parameters)
         inventory.run_script("shard_candidates.sql", {"reserved": _RESERVED_PATTERN})
-        if not inventory.run("SELECT 1 FROM shard_candidates LIMIT 1"):
+        if not inventory.run("SELECT 1 FROM shard_candidates LIMIT 1") and not self._deletes_besides():
             return OtherShards(names), set()
         with Inventory(self._dialects, inventory.roots, resources=self._resources) as others:
             for root in others.roots:

@@ -41,6 +41,7 @@ _BUCKET_RIGHTS = frozenset(
     {
         "s3:ListBucket",
         "s3:ListBucketVersions",
+        "s3:ListBucketMultipartUploads",
         "s3:GetBucketVersioning",
         "s3:GetBucketObjectLockConfiguration",
         "s3:GetEncryptionConfiguration",

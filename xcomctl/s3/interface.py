@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
+from xcomctl.s3.uploads import UploadStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,7 +157,7 @@ class BucketSettings:
     lifecycle: tuple[LifecycleRule, ...] | StoreErrorInfo
 
 
-class Store(Protocol):
+class Store(UploadStore, Protocol):
     """An S3-compatible object store, with one set of credentials."""
 
     def now(self, bucket: str) -> datetime:

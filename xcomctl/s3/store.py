@@ -53,6 +53,8 @@ from xcomctl.s3.parallel import THREADS, in_parallel
 from xcomctl.s3.probe import probe
 from xcomctl.s3.rights import rights_below
 from xcomctl.s3.transfer import Uploader, opened
+from xcomctl.s3.upload_requests import UploadRequests
+from xcomctl.s3.uploads import AbortOutcome, Upload
 from xcomctl.s3.versions import versioning_of, versions_of
 from xcomctl.s3.write import Writer
 
@@ -267,6 +269,18 @@ class S3Store:
             deleter = self._deleter("s3:DeleteObjectVersion", bucket)
             outcomes.update(zip(items, deleter.delete_versions(items), strict=True))
         return [outcomes[version] for version in versions]
+
+    def uploads(self, root: Root) -> Iterator[list[Upload]]:
+        """Every unfinished upload below `root`, page by page. Raises DeclinedError, StoreError."""
+        return UploadRequests(self._client(), self._endpoint()).pages(root)
+
+    def weigh_uploads(self, uploads: Sequence[Upload]) -> list[Upload | None]:
+        """The same with the bytes of their parts; None where there is no such upload."""
+        return UploadRequests(self._client(), self._endpoint()).weigh(uploads)
+
+    def abort_uploads(self, uploads: Sequence[Upload]) -> list[AbortOutcome]:
+        """Abort uploads, in parallel; one outcome each, in order."""
+        return UploadRequests(self._client(), self._endpoint()).abort(uploads)
 
     def settings(self, bucket: str) -> BucketSettings:
         """What the bucket does by itself. Raises StoreError where it is out of reach."""

@@ -45,7 +45,8 @@ def fsck(
 
     An orphaned object is one that no row references, a dangling row one whose object is gone (git uses the word
     for the opposite), an unresolved row one whose object lies outside the given stores. Nothing is changed.
-    Exit 4 if any of these is found; foreign objects (of no known backend) are counted, and are no fault.
+    Exit 4 if any of these is found; foreign objects (of no known backend) and unfinished multipart uploads,
+    whose parts are paid for and shown by no listing, are counted, and are no fault.
 
     Examples:
 
@@ -65,11 +66,13 @@ def fsck(
             from xcomctl.inventory.fsck import ALARMS, check
             from xcomctl.inventory.judging import Question
 
-            question = Question(min_age=grace, ignore_archives=ignore_archives, shard=part)
+            question = Question(min_age=grace, ignore_archives=ignore_archives, shard=part, uploads=True)
             with ExitStack() as opened:
                 # Progress ends before the result is written.
                 with both_sides(session, log, inventory) as sides:
                     result = opened.enter_context(check(sides, question, now=datetime.now(timezone.utc)))
+                for note in result.notes:
+                    log.note(note.cause, hint=note.hint)
                 record.check(result)
                 emit_fsck(result, style, samples=samples)
                 found = any(kind.count for kind in result.summary() if kind.kind in ALARMS)

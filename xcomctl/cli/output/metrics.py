@@ -34,6 +34,8 @@ METRICS = {
         Metric("xcomctl_row_bytes", "Bytes of the values in XCom rows by state.", ("state",)),
         Metric("xcomctl_objects", "Objects by state.", ("state",)),
         Metric("xcomctl_object_bytes", "Bytes of the objects by state.", ("state",)),
+        Metric("xcomctl_uploads", "Unfinished multipart uploads by state.", ("state",)),
+        Metric("xcomctl_upload_bytes", "Bytes of their parts by state.", ("state",)),
         Metric("xcomctl_actions", "What the last run did, and why not, by result.", ("what", "result")),
         Metric("xcomctl_reclaimed_bytes", "Bytes of the objects that left their place in the last run."),
         Metric(

@@ -23,14 +23,16 @@ SAMPLES = 5
 _TITLES: dict[ActionKind, str] = {
     "restore_object": "objects to bring back from the trash",
     "delete_row": "rows to delete",
+    "keep_object": "objects that stay without a row",
     "delete_object": "objects to delete",
     "purge_object": "objects to purge from the trash",
+    "abort_upload": "unfinished uploads to abort",
 }
 
 _STAYING = {
     "live": "other rows reference them",
     "recent": "a task that runs may have just written them again; gc finds them later",
-    "foreign": "no row means just them",
+    "foreign": "no dialect claims their keys, or no row means just them",
 }
 
 _MEANINGS = {
@@ -38,6 +40,7 @@ _MEANINGS = {
     "dangling": "rows whose object is gone",
     "unresolved": "rows whose object the given stores do not reach",
     "foreign": "objects that no dialect claims; never touched",
+    "unfinished": "uploads that nobody completed; no listing shows them",
 }
 
 
@@ -65,6 +68,7 @@ def _totals(totals: Mapping[str, int]) -> Iterable[str]:
                 yield f"objects  {number:,} stay: {why}"
         return
     from xcomctl.inventory.classify import OBJECT_STATES
+    from xcomctl.inventory.unfinished_uploads import UPLOAD_STATES
 
     yield (
         f"rows     {totals['rows_scanned']:,} scanned: {totals['rows_expired']:,} expired, "
@@ -72,6 +76,10 @@ def _totals(totals: Mapping[str, int]) -> Iterable[str]:
     )
     states = ", ".join(f"{totals[f'objects_{state}']:,} {state}" for state in OBJECT_STATES)
     yield f"objects  {totals['objects_scanned']:,} scanned: {states}"
+    if number := sum(totals.get(f"uploads_{state}", 0) for state in UPLOAD_STATES):
+        size = sum(totals[f"upload_bytes_{state}"] for state in UPLOAD_STATES)
+        states = ", ".join(f"{totals[f'uploads_{state}']:,} {state}" for state in UPLOAD_STATES)
+        yield f"uploads  {number:,} unfinished ({format_size(size)}): {states}"
 
 
 def plan_summary(plan: Plan) -> str:
@@ -85,6 +93,9 @@ def plan_summary(plan: Plan) -> str:
         parts.append(f"{quantity(kinds['restore_object'], 'object')} back from the trash")
     if kinds["purge_object"]:
         parts.append(f"{quantity(kinds['purge_object'], 'object')} of the trash for good")
+    if kinds["abort_upload"]:
+        size = format_size(plan.actions.size("abort_upload"))
+        parts.append(f"{quantity(kinds['abort_upload'], 'unfinished upload')} ({size})")
     return ", ".join(parts)
 
 
@@ -101,7 +112,12 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     }.items():
         if number:
             print_line(console, f"{what}: {quantity(number, 'object')}")
-    rows, objects = outcome.rows, outcome.objects
+    rows, objects, uploads = outcome.rows, outcome.objects, outcome.uploads
+    if uploads["aborted"]:
+        size = format_size(outcome.bytes_aborted)
+        print_line(console, f"aborted {quantity(uploads['aborted'], 'unfinished upload')} ({size})")
+    if objects["foreign"]:
+        print_line(console, f"left {quantity(objects['foreign'], 'object')} that no dialect claims")
     skipped = (
         (rows["changed"], "row", "that changed since the plan"),
         (rows["gone"], "row", "gone already"),
@@ -111,14 +127,21 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         (objects["gone"], "object", "gone already"),
         (objects["occupied"], "object", "not brought back: another one has its place"),
         (objects["kept"], "object", "that the store cannot delete safely: turn on versioning"),
+        (uploads["gone"], "unfinished upload", "gone already"),
     )
     for number, noun, why in skipped:
         if number:
             print_line(console, f"skipped {quantity(number, noun)} {why}")
     if outcome.failed:
-        console.print(f"failed  {quantity(outcome.failed, 'object')}", style="red", highlight=False)
+        console.print(f"failed  {failed_summary(outcome)}", style="red", highlight=False)
         for failure in outcome.failures:
             print_line(console, f"  {failure}")
+
+
+def failed_summary(outcome: Outcome) -> str:
+    """What was to be done and was not, in one line."""
+    failed = ((outcome.objects["failed"], "object"), (outcome.uploads["failed"], "unfinished upload"))
+    return " and ".join(quantity(number, noun) for number, noun in failed if number)
 
 
 def print_check(console: Console, check: FsckResult, *, samples: int) -> None:
@@ -168,13 +191,18 @@ def _list(console: Console, title: str, lines: Iterable[str], more: int) -> None
 
 def _action(record: Mapping[str, Any]) -> str:
     name = _ref(record) if record["action"] == "delete_row" else record["uri"]
-    return f"{name}  {format_size(record['size'])}  {record['reason']}"
+    return f"{name}  {_size(record)}  {record['reason']}"
 
 
 def _finding(record: Mapping[str, Any]) -> str:
     if record["finding"] in ("dangling", "unresolved"):
         return f"{_ref(record)}  {record['uri']}"
-    return f"{record['uri']}  {format_size(record['size'])}  {record['last_modified']}"
+    return f"{record['uri']}  {_size(record)}  {record['last_modified']}"
+
+
+def _size(record: Mapping[str, Any]) -> str:
+    # The store may not tell the bytes of an upload.
+    return "? B" if record["size"] is None else format_size(record["size"])
 
 
 def _ref(record: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import timezone
 from itertools import islice
 from typing import Any
 
@@ -18,11 +17,10 @@ from xcomctl.errors import XcomctlError
 from xcomctl.gc.apply.outcome import Outcome
 from xcomctl.gc.apply.purging import purge_unreferenced
 from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, RowReading, still_referenced
+from xcomctl.gc.apply.uploads import abort_uploads
 from xcomctl.gc.apply.verification import Verification
-from xcomctl.gc.plan import Plan, row_target
+from xcomctl.gc.plan import Plan, object_of, row_target
 from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
-from xcomctl.models import ObjectAddress
-from xcomctl.s3.interface import ObjectInfo
 from xcomctl.state.operation import Operation
 from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.intents import DeleteCandidate, DiscardOutcome
@@ -57,6 +55,7 @@ def apply_plan(
     execution = _Execution(plan, operation, reading, outcome, RateLimit(max_rate))
     try:
         execution.restore()
+        execution.keep_foreign()
         execution.delete_rows(active_runs)
         if operation.trash is not None:
             with Verification(reading, operation.roots, operation.id) as verification:
@@ -69,6 +68,7 @@ def apply_plan(
                     raise
                 execution.verify(verification)
             execution.purge()
+            abort_uploads(plan, operation, outcome, reading.report)
     finally:
         operation.summary.update(outcome.summary())
 
@@ -94,6 +94,12 @@ class _Execution:
             self._outcome.add_recoveries(self._operation.restore([TrashEntry.of_action(a) for a in actions]))
             self._report("objects restored", len(actions))
 
+    def keep_foreign(self) -> None:
+        # On record before the rows go that name them: afterwards nothing tells of these objects.
+        for actions in self._plan.batches("keep_object", MOST_AT_ONCE):
+            self._operation.keep([object_of(action) for action in actions])
+            self._outcome.objects["foreign"] += len(actions)
+
     def delete_rows(self, active_runs: bool) -> None:
         for whole in self._plan.batches("delete_row", _ROWS_PER_TRANSACTION):
             for actions in _bounded(whole, _BYTES_PER_TRANSACTION):
@@ -103,7 +109,9 @@ class _Execution:
 
     def discard(self, verification: Verification) -> None:
         actions = self._plan.actions.records("delete_object")
-        candidates = (DeleteCandidate(_object(action), action["reusable"] is not False) for action in actions)
+        candidates = (
+            DeleteCandidate(object_of(action), action["reusable"] is not False) for action in actions
+        )
         while waiting := list(islice(candidates, OBJECTS_PER_CHECK)):
             attempts = 0
             while waiting:
@@ -184,12 +192,3 @@ def _bounded(actions: Sequence[dict[str, Any]], most_bytes: int) -> Iterator[lis
         size += action["size"]
     if part:
         yield part
-
-
-def _object(action: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(
-        address=ObjectAddress(action["bucket"], action["object_key"]),
-        size=action["size"],
-        etag=action["etag"],
-        last_modified=action["last_modified"].replace(tzinfo=timezone.utc),
-    )

@@ -6,12 +6,13 @@ that a copied command line cannot carry a blanket yes.
 
 from xcomctl.gc.guards.acceptance import GUARD_IDS, acceptances, overruled
 from xcomctl.gc.guards.judgement import DEFAULT_MAX_SHARE, judge, judge_surroundings
-from xcomctl.gc.guards.left_behind import note_left_behind
+from xcomctl.gc.guards.left_behind import find_broken_off, note_left_behind
 
 __all__ = [
     "DEFAULT_MAX_SHARE",
     "GUARD_IDS",
     "acceptances",
+    "find_broken_off",
     "judge",
     "judge_surroundings",
     "note_left_behind",

@@ -5,13 +5,13 @@ Their journals tell which. Such objects are orphans of our own making, and no si
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from xcomctl.airflow.interface import RowRecord
 from xcomctl.errors import RefusedError
-from xcomctl.inventory import Inventory
 from xcomctl.inventory.judging import Judged, Sides
+from xcomctl.models import Root
 from xcomctl.s3.interface import Store
 from xcomctl.state.journal import JournalStep, OperationRecord, operations, steps
 from xcomctl.state.owner import Owner
@@ -20,21 +20,34 @@ REMEMBERED = timedelta(days=7)
 """For so long an operation that broke off is remembered: the next collections were to finish its work."""
 
 
+def find_broken_off(store: Store | None, roots: Sequence[Root], now: datetime) -> list[OperationRecord]:
+    """Operations on these roots that broke off within the time for which they are remembered. Raises StoreError."""
+    if store is None or not roots:
+        return []
+    # Heard by nobody: `xcomctl log` tells of journals that are damaged.
+    found = operations(store, roots, since=now - REMEMBERED, on_damage=lambda _: None)
+    return [one for one in found if one.state in ("failed", "interrupted", "unfinished")]
+
+
 def note_left_behind(
-    found: Judged, sides: Sides, owners: Sequence[Owner], *, database: str, now: datetime
+    found: Judged,
+    sides: Sides,
+    broken_off: Sequence[OperationRecord],
+    owners: Sequence[Owner],
+    *,
+    database: str,
 ) -> int:
     """Fill `left_behind` (bucket, key) with what the deleted rows referenced; how many rows went unmentioned.
 
     The number is of those rows of which the owner markers do not know yet. Raises StoreError. What is damaged of a
-    journal, or of another database, tells nothing. `now` is for where there is no store whose clock could be asked.
+    journal, or of another database, tells nothing.
     """
     inventory, store = found.inventory, sides.store
-    if store is None or not inventory.roots:
+    if store is None:
         return 0
-    now = found.scan.store_at or now
     known_at = max((one.written_at for one in owners if one.database == database), default=None)
     unmentioned = 0
-    for record in _broken_off(store, inventory, database, now - REMEMBERED):
+    for record in (one for one in broken_off if one.database == database):
         try:
             for step in steps(store, record):
                 if step.kind != "delete_rows":
@@ -58,14 +71,3 @@ def _rows_deleted(step: JournalStep) -> int:
     if step.outcome is None:
         return len(step.intent)
     return sum(entry["result"] == "deleted" for entry in step.outcome)
-
-
-def _broken_off(
-    store: Store, inventory: Inventory, database: str, since: datetime
-) -> Iterator[OperationRecord]:
-    # Heard by nobody: `xcomctl log` tells of journals that are damaged.
-    for record in operations(store, inventory.roots, on_damage=lambda _: None):
-        if record.started_at < since:
-            return
-        if record.state in ("failed", "interrupted", "unfinished") and record.database == database:
-            yield record

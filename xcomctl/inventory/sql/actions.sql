@@ -16,7 +16,7 @@ SELECT
     w.row_id AS place, 'delete_row' AS action, coalesce(w.plain_uri, f.uri) AS uri, w.dag_id, w.run_id, w.task_id, w.map_index, w.key,
     w.size, e.reason, w.source_table, w.row_key, w.written_at, w.digest,
     NULL::VARCHAR AS bucket, NULL::VARCHAR AS object_key, NULL::VARCHAR AS etag, NULL::TIMESTAMP AS last_modified,
-    NULL::BOOLEAN AS reusable, NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id
+    NULL::BOOLEAN AS reusable, NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id, NULL::VARCHAR AS upload_id
 FROM expiring_rows e JOIN rows w USING (row_id) LEFT JOIN first_reference f USING (row_id);
 
 CREATE OR REPLACE VIEW object_actions AS
@@ -33,10 +33,28 @@ SELECT
     o.bucket, o.key AS object_key, o.etag, o.last_modified,
     -- A writer may put this very key again, unless the whole of it is unique per write.
     coalesce(o.uuid_hash IS NULL OR o.tail <> '', true) AS reusable,
-    NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id
+    NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id, NULL::VARCHAR AS upload_id
 FROM going_objects s JOIN objects o USING (object_id)
 LEFT JOIN (
     -- Whose object it was, as far as the key does not tell.
     SELECT l.object_id, min(l.row_id) AS row_id FROM links l JOIN expiring_rows USING (row_id) GROUP BY l.object_id
 ) owner ON owner.object_id = o.object_id
 LEFT JOIN (SELECT row_id, dag_id, run_id, task_id, map_index, key FROM read_rows) w ON w.row_id = owner.row_id;
+
+-- What no dialect claims stays, though the last row goes that names it.
+CREATE OR REPLACE VIEW foreign_actions AS
+SELECT
+    'keep_object' AS action, 's3://' || o.bucket || '/' || o.key AS uri,
+    w.dag_id, w.run_id, w.task_id, w.map_index, w.key, o.size,
+    'foreign: no dialect claims its key, of its row: ' || s.reason AS reason,
+    NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest,
+    o.bucket, o.key AS object_key, o.etag, o.last_modified, NULL::BOOLEAN AS reusable,
+    NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id, NULL::VARCHAR AS upload_id
+FROM object_states s
+JOIN listed_objects o USING (object_id)
+JOIN (
+    SELECT l.object_id, min(l.row_id) AS row_id FROM links l JOIN expiring_rows USING (row_id)
+    WHERE l.exact GROUP BY l.object_id
+) named USING (object_id)
+JOIN (SELECT row_id, dag_id, run_id, task_id, map_index, key FROM read_rows) w USING (row_id)
+WHERE s.state = 'foreign' AND s.reason IS NOT NULL;

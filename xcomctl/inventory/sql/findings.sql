@@ -19,3 +19,6 @@ UNION ALL
 SELECT 2, 'unresolved', u.text, w.dag_id, w.run_id, w.task_id, w.map_index, w.key, NULL, NULL
 FROM unresolved_rows u JOIN rows w USING (row_id)
 WHERE NOT w.archived
+UNION ALL
+SELECT 4, 'unfinished', 's3://' || bucket || '/' || key, dag_id, run_id, task_id, map_index::BIGINT, xcom_key, size, begun_at
+FROM unfinished_uploads

@@ -1,5 +1,5 @@
 -- The state of the objects that the chosen rows reference. Parameters: $active (rows of runs that are not over go, too),
--- $cutoff, $untouchable (pattern of keys that are never candidates).
+-- $cutoff.
 
 CREATE OR REPLACE TABLE expiring_rows AS
 SELECT w.row_id, 'chosen by name' AS reason
@@ -12,7 +12,7 @@ SELECT
     o.object_id,
     CASE
         WHEN k.kept THEN 'live'
-        WHEN NOT coalesce(k.named, false) OR regexp_matches(o.key, $untouchable) THEN 'foreign'
+        WHEN NOT coalesce(k.named, false) OR o.claim IS NULL THEN 'foreign'
         -- A task that still runs may just have put this very key again, for a row that is on its way.
         WHEN $active AND (o.uuid_hash IS NULL OR o.tail <> '') AND o.last_modified > $cutoff THEN 'recent'
         ELSE 'expired'

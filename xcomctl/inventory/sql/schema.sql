@@ -83,3 +83,15 @@ GROUP BY row_id;
 
 -- Objects whose rows an operation deleted that broke off before it came to them.
 CREATE TABLE left_behind (bucket VARCHAR NOT NULL, key VARCHAR NOT NULL);
+
+-- Multipart uploads that were begun, and neither completed nor aborted. size: of their parts, as far as it is known.
+CREATE TABLE unfinished_uploads (
+    bucket VARCHAR NOT NULL,
+    key VARCHAR NOT NULL,
+    upload_id VARCHAR NOT NULL,
+    begun_at TIMESTAMP NOT NULL,
+    size BIGINT,
+    state VARCHAR NOT NULL,
+    in_scope BOOLEAN NOT NULL,
+    dag_id VARCHAR, run_id VARCHAR, task_id VARCHAR, map_index INTEGER, xcom_key VARCHAR
+);

@@ -25,8 +25,9 @@ SELECT
     CASE
         WHEN k.kept OR p.object_id IS NOT NULL THEN 'live'
         WHEN d.reserved THEN 'reserved'
-        WHEN d.object_id IS NOT NULL THEN 'foreign'
-        WHEN k.object_id IS NOT NULL AND (k.named OR o.claimed) THEN
+        -- Also where a row that goes names just this object: anybody's file can be named.
+        WHEN d.object_id IS NOT NULL OR NOT o.claimed THEN 'foreign'
+        WHEN k.object_id IS NOT NULL THEN
             CASE
                 -- The one write of this key is the write that the row is about.
                 WHEN k.named AND o.written_once THEN 'expired'
@@ -35,7 +36,6 @@ SELECT
                 WHEN o.young THEN 'recent'
                 ELSE 'expired'
             END
-        WHEN NOT o.claimed THEN 'foreign'
         WHEN o.young THEN 'recent'
         ELSE 'orphaned'
     END AS state,

@@ -32,5 +32,5 @@ SELECT
     END AS reason,
     NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest,
     bucket, original_key AS object_key, etag, discarded_at AS last_modified, NULL::BOOLEAN AS reusable,
-    trash_key, version_id, marker_id
+    trash_key, version_id, marker_id, NULL::VARCHAR AS upload_id
 FROM judged WHERE action IS NOT NULL;

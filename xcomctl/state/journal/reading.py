@@ -7,7 +7,10 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timezone
+from functools import partial
 from itertools import islice
 from typing import Any, get_args
 
@@ -36,23 +39,38 @@ _OUTCOME = re.compile(r"([0-9]{6,})-outcome\.ndjson\.gz")
 
 _INCOMPLETE_HINT = "look who else deletes below .xcomctl/; a lifecycle rule?"
 
+_AT_ONCE = 16
+"""Operations that are asked for side by side."""
+
 Damage = Callable[[RefusedError], None]
 """Hears of a part of the journal that cannot be read."""
 
 
 def operations(
-    store: Store, roots: Sequence[Root], limit: int | None = None, *, on_damage: Damage | None = None
+    store: Store,
+    roots: Sequence[Root],
+    limit: int | None = None,
+    *,
+    since: datetime | None = None,
+    on_damage: Damage | None = None,
 ) -> Iterator[OperationRecord]:
-    """Past operations on `roots`, newest first.
+    """Past operations on `roots`, newest first; with `since` those that were begun then or later.
 
-    Raises StoreError, and RefusedError for a journal that cannot be read; with `on_damage` it is told, and left out.
+    Several are asked for side by side. Raises StoreError, and RefusedError for a journal that cannot be read; with
+    `on_damage` it is told, and left out.
     """
-    readable = (
-        record
-        for home, operation_id, _ in _folders(store, roots)
-        if (record := _told(store, home, operation_id, on_damage)) is not None
-    )
-    yield from islice(readable, limit)
+    # An id begins with the second in which its operation did.
+    first = "" if since is None else f"{since.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
+    chosen = (one for one in _folders(store, roots) if one[1] >= first)
+    given = 0
+    while (limit is None or given < limit) and (part := list(islice(chosen, _AT_ONCE))):
+        with ThreadPoolExecutor(len(part)) as threads:
+            asked = [threads.submit(_record, store, home, operation_id) for home, operation_id, _ in part]
+        for one in asked:
+            record = _unless_damaged(one.result, on_damage)
+            if record is not None and (limit is None or given < limit):
+                given += 1
+                yield record
 
 
 def unfinished(
@@ -61,7 +79,7 @@ def unfinished(
     """Operations without an end, newest first, without asking for all others. Raises as `operations` does."""
     for home, operation_id, names in _folders(store, roots):
         if ENDED not in names:
-            record = _told(store, home, operation_id, on_damage)
+            record = _unless_damaged(partial(_record, store, home, operation_id), on_damage)
             if record is not None:
                 yield record
 
@@ -143,9 +161,9 @@ def step_numbers(store: Store, record: OperationRecord) -> dict[int, tuple[StepK
     return {number: (kind, number in outcomes) for number, kind in kinds.items()}
 
 
-def _told(store: Store, home: Root, operation_id: str, on_damage: Damage | None) -> OperationRecord | None:
+def _unless_damaged(read: Callable[[], OperationRecord], on_damage: Damage | None) -> OperationRecord | None:
     try:
-        return _record(store, home, operation_id)
+        return read()
     except RefusedError as error:
         if on_damage is None:
             raise

@@ -11,7 +11,16 @@ from typing import Any, Literal
 
 from xcomctl.models import RESERVED_FOLDER, Root, outermost
 
-StepKind = Literal["delete_rows", "discard_objects", "restore_objects", "insert_rows", "purge_objects"]
+StepKind = Literal[
+    "keep_objects",
+    "delete_rows",
+    "discard_objects",
+    "restore_objects",
+    "insert_rows",
+    "purge_objects",
+    "abort_uploads",
+]
+"""keep_objects: nothing is done to them, though the last rows go that name them."""
 
 State = Literal["done", "partial", "failed", "interrupted", "unfinished"]
 """unfinished: there is no word of its end; it is at work, or was killed."""

@@ -16,9 +16,11 @@ from xcomctl.airflow.interface import InsertOutcome, RowOutcome, RowRecord, RowT
 from xcomctl.errors import XcomctlError
 from xcomctl.models import Root, outermost
 from xcomctl.progress import Progress, no_progress
-from xcomctl.s3.interface import Store
+from xcomctl.s3.interface import ObjectInfo, Store
+from xcomctl.s3.uploads import AbortOutcome, Upload
 from xcomctl.state.journal import Invocation, Journal, JournalEntry, StepKind, home_of, new_operation_id
 from xcomctl.state.lock import NO_WAIT, Lock, LockWait
+from xcomctl.state.operation.entries import abort_entry, kept_entry, kept_outcome, upload_entry
 from xcomctl.state.operation.recovery import recover_unfinished
 from xcomctl.state.owner import Owner, read_owner, write_owner
 from xcomctl.state.trash.discarding import Trash
@@ -198,6 +200,20 @@ class Operation:
             recoveries = purge(store, entries)
             step.outcome = [recovery.entry() for recovery in recoveries]
         return recoveries
+
+    def keep(self, objects: Sequence[ObjectInfo]) -> None:
+        """Record that objects stay which no dialect claims, before the last rows go that name them. Raises StoreError."""
+        entries = [kept_entry(one) for one in objects]
+        with self._step("keep_objects", entries) as step:
+            step.outcome = [kept_outcome(entry) for entry in entries]
+
+    def abort_uploads(self, uploads: Sequence[Upload]) -> list[AbortOutcome]:
+        """Abort unfinished uploads; one outcome each, in order. Raises RefusedError, StoreError."""
+        store, _ = self._with_store()
+        with self._step("abort_uploads", [upload_entry(upload) for upload in uploads]) as step:
+            outcomes = store.abort_uploads(uploads)
+            step.outcome = [abort_entry(outcome) for outcome in outcomes]
+        return outcomes
 
     @contextmanager
     def _step(self, kind: StepKind, entries: Sequence[JournalEntry]) -> Iterator[_Step]:

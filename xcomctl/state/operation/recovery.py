@@ -16,6 +16,7 @@ from xcomctl.models import ObjectAddress, Root
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Capabilities, ObjectInfo, Store
 from xcomctl.state.journal import Journal, JournalEntry, JournalStep, OperationRecord, steps, unfinished
+from xcomctl.state.operation.entries import kept_outcome, settled_aborts
 from xcomctl.state.trash.discarding import Trash
 from xcomctl.state.trash.intents import Intent
 
@@ -68,6 +69,10 @@ def _counted(step: JournalStep, outcome: Sequence[JournalEntry]) -> Counter[str]
     counts = Counter(failed=results["failed"])
     if step.kind == "delete_rows":
         counts["rows"] = results["deleted"]
+    if step.kind == "keep_objects":
+        counts["foreign"] = len(outcome)
+    if step.kind == "abort_uploads":
+        counts["uploads"] = results["aborted"]
     if step.kind == "discard_objects":
         gone = {entry["key"] for entry in outcome if entry["result"] in ("trashed", "deleted")}
         counts["objects"] = len(gone)
@@ -81,6 +86,10 @@ def _outcome_of(
     if step.kind == "discard_objects":
         outcomes = trash.settle([Intent.of_entry(entry) for entry in step.intent], step.number)
         return [outcome.entry() for outcome in outcomes]
+    if step.kind == "keep_objects":
+        return [kept_outcome(entry) for entry in step.intent]
+    if step.kind == "abort_uploads":
+        return settled_aborts(step.intent, store)
     if step.kind in ("restore_objects", "purge_objects"):
         return _recover_moves(step.intent, store, restored=step.kind == "restore_objects")
     if source is None:
