@@ -289,6 +289,11 @@ class _Server:
             return _xml(b"<?xml version='1.0'?>\n<VersioningConfiguration/>")
         if "location" in query:
             return _xml(b"<?xml version='1.0'?>\n<LocationConstraint/>")
+        if "uploads" in query:
+            return _xml(
+                b"<?xml version='1.0'?>\n<ListMultipartUploadsResult>"
+                b"<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+            )
         if query.get("list-type") == "2":
             return self._objects.page(query)
         return _error("404 Not Found", "ObjectLockConfigurationNotFoundError")

@@ -24,10 +24,11 @@ ODD = "p/scheduled__2026-10-11T02:00:00+00:00/a%2Bb c/\u00e9&<\u00fc>.bin"
 
 def begun(bench: Bench, key: str, *parts: int) -> str:
     """An upload with parts of these sizes that nobody completes; its id."""
-    name = {"Bucket": bench.bucket, "Key": key}
-    upload_id = bench.client.create_multipart_upload(**name)["UploadId"]
+    upload_id = bench.client.create_multipart_upload(Bucket=bench.bucket, Key=key)["UploadId"]
     for number, size in enumerate(parts, start=1):
-        bench.client.upload_part(**name, UploadId=upload_id, PartNumber=number, Body=b"x" * size)
+        bench.client.upload_part(
+            Bucket=bench.bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=b"x" * size
+        )
     return upload_id
 
 

@@ -74,13 +74,17 @@ def _ask(inventory: Inventory, store: Store, dialects: Dialects, report: Progres
     pending: list[tuple[Any, ...]] = []
     while batch := suspects.fetchmany(_BATCH):
         pending += batch
+        if len(batch) < _BATCH:
+            break
         # A reference with several addresses must not be cut in two.
         last = pending[-1][:2]
         whole = [row for row in pending if row[:2] != last]
         pending = [row for row in pending if row[:2] == last]
         all_gone &= _confirm(inventory, store, dialects, whole)
         report("references", len(whole))
-    return _confirm(inventory, store, dialects, pending) and all_gone
+    all_gone &= _confirm(inventory, store, dialects, pending)
+    report("references", len(pending))
+    return all_gone
 
 
 def _confirm(inventory: Inventory, store: Store, dialects: Dialects, suspects: list[tuple[Any, ...]]) -> bool:

@@ -16,7 +16,7 @@ from xcomctl.inventory.candidates import confirm_candidates
 from xcomctl.inventory.classify import classify
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.matches import require_dags, require_matches
-from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Scan, scan
+from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Listings, Scan, scan
 from xcomctl.inventory.shard_scan import ShardScan
 from xcomctl.inventory.shards import Shard
 from xcomctl.inventory.unfinished_uploads import FoundUploads, find_uploads, load_uploads
@@ -107,16 +107,17 @@ def judged(
                 deletes_besides=lambda: bool(uploads and uploads.result().uploads),
                 resources=sides.resources,
             )
+        # The first pages are on their way while the database of the inventory is loaded.
+        listings = Listings(sides.store, outermost(sides.roots), sides.listing, shard)
         inventory = stack.enter_context(
             Inventory(sides.dialects, sides.roots, resources=sides.resources, report=sides.report)
         )
         found = scan(
             inventory,
             sides.source,
-            sides.store,
+            listings,
             min_age=question.min_age,
             ignore_archives=question.ignore_archives,
-            listing=sides.listing,
             shard=shard,
         )
         if shard is None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from xcomctl.airflow.interface import Snapshot, Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.shard_scan import NO_OTHERS, OtherShards, ShardScan
 from xcomctl.meanwhile import Meanwhile
+from xcomctl.models import Root
 from xcomctl.s3.interface import Store, StoredListing, objects_below
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DEFAULT_MIN_AGE = timedelta(hours=24)
 
@@ -52,39 +58,75 @@ class Scan:
         return None if self.store_at is None else self.store_at - self.skew
 
 
+class Listings:
+    """The objects below some roots: from here on the first one is listed, and the store is asked for its times.
+
+    A `listing` that was taken before stands for listing them. With a `shard` only what is of it is listed.
+    """
+
+    def __init__(
+        self,
+        store: Store | None,
+        roots: Sequence[Root],
+        listing: StoredListing | None = None,
+        shard: ShardScan | None = None,
+    ) -> None:
+        self.store = store
+        self.taken_at = None if listing is None else listing.taken_at
+        self._begun: list[tuple[Root, Iterator[pa.RecordBatch]]] = []
+        self._clocks: list[Meanwhile[datetime]] = []
+        if store is None:
+            return
+        for bucket in sorted({root.bucket for root in roots}):
+            self._clocks.append(Meanwhile(partial(store.now, bucket)))
+        for root in roots:
+            batches = None if listing is None else objects_below(root, listing, store)
+            if shard is not None:
+                batches = shard.objects(store, root, batches)
+            self._begun.append((root, store.batches(root) if batches is None else batches))
+        self._first = [Meanwhile(partial(next, batches, None)) for _, batches in self._begun[:1]]
+
+    def each(self) -> Iterator[tuple[Root, Iterator[pa.RecordBatch]]]:
+        """Each root with its objects, in batches. To be taken once. Raises StoreError."""
+        for number, (root, batches) in enumerate(self._begun):
+            yield root, batches if number else self._continued(batches)
+
+    def _continued(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        first = self._first[0].result()
+        if first is not None:
+            yield first
+            yield from batches
+
+    def begun_at(self) -> datetime | None:
+        """When the listing began, by the clock of the store that is behind; None without a store. Raises StoreError."""
+        return min((clock.result() for clock in self._clocks), default=None)
+
+
 def scan(
     inventory: Inventory,
     source: Source,
-    store: Store | None,
+    listings: Listings,
     *,
     min_age: timedelta,
     ignore_archives: bool,
-    listing: StoredListing | None = None,
     shard: ShardScan | None = None,
 ) -> Scan:
     """List every root to its end, then read all rows in one snapshot, into the inventory.
 
     What does not depend on that is asked side by side: whether the database is there, and for the times of the store.
-    A `listing` that was taken before stands for listing the roots; the cutoff is that much earlier.
+    Where a listing was taken before, the cutoff is that much earlier.
     With a `shard` only what is of it is listed and read, and what of the others is needed to judge it.
 
     Raises StoreError or SourceError if either side does not come whole.
     """
     database = Meanwhile(partial(_reach, source))
-    store_at = None
-    if store is not None and inventory.roots:
-        buckets = sorted({root.bucket for root in inventory.roots})
-        began_at = [Meanwhile(partial(store.now, bucket)) for bucket in buckets]
-        for root in inventory.roots:
-            batches = None if listing is None else objects_below(root, listing, store)
-            if shard is not None:
-                batches = shard.objects(store, root, batches)
-            inventory.add_objects(root, database.over(store.batches(root) if batches is None else batches))
-        store_at = min(one.result() for one in began_at)
+    for root, batches in listings.each():
+        inventory.add_objects(root, database.over(batches))
+    store, store_at = listings.store, listings.begun_at()
     database.result()
     listed_at = None
-    if listing is not None and store_at is not None:
-        listed_at = min(listing.taken_at, store_at)
+    if listings.taken_at is not None and store_at is not None:
+        listed_at = min(listings.taken_at, store_at)
     with source.snapshot() as snapshot:
         store_clock = None
         if store is not None and inventory.roots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -15,12 +16,23 @@ Answered = TypeVar("Answered")
 THREADS = 16
 
 
+FAR_THREADS = 64
+"""Of a store whose answers are a long time on their way; fewer where more would only wait for Python."""
+
+_FAR_SECONDS = 0.03
+
+
 def in_parallel(
     ask: Callable[[Asked], Answered],
     items: Sequence[Asked],
     failure: Callable[[Asked, XcomctlError], Answered],
+    *,
+    more_if_far: bool = False,
 ) -> list[Answered]:
-    """What `ask` says of each item, in order; `failure` turns an error into an answer."""
+    """What `ask` says of each item, in order; `failure` turns an error into an answer.
+
+    With `more_if_far`, for small questions, more are asked side by side where the first answers take their time.
+    """
     unreachable: list[UnreachableError] = []
 
     def answer(item: Asked) -> Answered:
@@ -36,5 +48,14 @@ def in_parallel(
 
     if len(items) <= 1:
         return [answer(item) for item in items]
-    with ThreadPoolExecutor(min(THREADS, len(items))) as threads:
-        return list(threads.map(answer, items))
+    answers: list[Answered] = []
+    most = THREADS
+    if more_if_far and len(items) > THREADS:
+        began = time.monotonic()
+        with ThreadPoolExecutor(THREADS) as threads:
+            answers += threads.map(answer, items[:THREADS])
+        most = FAR_THREADS if time.monotonic() - began > _FAR_SECONDS else THREADS
+    left = items[len(answers) :]
+    with ThreadPoolExecutor(min(most, len(left))) as threads:
+        answers += threads.map(answer, left)
+    return answers

@@ -49,7 +49,7 @@ from xcomctl.s3.interface import (
 )
 from xcomctl.s3.listing.listing import list_batches, list_folders, list_loose
 from xcomctl.s3.listing.pages import read_fast
-from xcomctl.s3.parallel import THREADS, in_parallel
+from xcomctl.s3.parallel import FAR_THREADS, in_parallel
 from xcomctl.s3.probe import probe
 from xcomctl.s3.rights import rights_below
 from xcomctl.s3.transfer import Uploader, opened
@@ -67,7 +67,7 @@ _CONFIG = Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 4},
-    max_pool_connections=THREADS,
+    max_pool_connections=FAR_THREADS,
     # Botocore puts its own user agent together anew for each request: a tenth of what a HEAD takes.
     user_agent=f"xcomctl/{__version__} Botocore/{botocore.__version__}",
 )
@@ -141,7 +141,12 @@ class S3Store:
 
     def stat_many(self, addresses: Sequence[ObjectAddress]) -> list[ObjectInfo | StoreErrorInfo | None]:
         """`stat` of many objects in parallel, in order; an object that cannot be asked for is a StoreErrorInfo."""
-        return in_parallel(self.stat, addresses, lambda _, error: StoreErrorInfo(str(error), error.hint))
+        return in_parallel(
+            self.stat,
+            addresses,
+            lambda _, error: StoreErrorInfo(str(error), error.hint),
+            more_if_far=True,
+        )
 
     def read(self, address: ObjectAddress, start: int = 0, length: int | None = None) -> bytes:
         """Bytes `start` to `start + length` of an object (to its end if None), fewer where it ends before.
