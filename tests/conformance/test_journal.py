@@ -201,3 +201,13 @@ def test_an_unknown_operation_is_not_found(bench: Bench) -> None:
         with pytest.raises(NotFoundError, match="there is no operation") as caught:
             find(bench.store, [Root(bench.bucket)], name)
         assert caught.value.hint == "xcomctl log shows what there is"
+
+
+def test_operations_of_before_are_not_asked_for(bench: Bench) -> None:
+    """Their ids tell when they were begun: of the last hours only those are read, however many there are."""
+    root = Root(bench.bucket, "a/")
+    ids = [begin(bench, [root], hours=hours).operation_id for hours in range(20)]
+    since = AT + timedelta(hours=2)
+    found = [record.id for record in operations(bench.store, [root], since=since)]
+    assert found == ids[:1:-1]
+    assert [record.id for record in operations(bench.store, [root], 17, since=since)] == found[:17]
