@@ -45,8 +45,9 @@ def test_parts_come_until_the_question_has_failed() -> None:
     parts = asked.over(range(1_000_000))
     assert next(parts) == 0
     go.set()
+    # Between two parts others come to work.
     with pytest.raises(SourceError):
-        deque((sleep(0.001) for _ in parts), maxlen=0)
+        deque(map(sleep, (0.001 for _ in parts)), maxlen=0)
     assert list(Meanwhile(lambda: 1).over([1, 2])) == [1, 2]
 
 
