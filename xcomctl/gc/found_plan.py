@@ -20,10 +20,13 @@ from xcomctl.state.trash.places import TRASH_FOLDER
 from xcomctl.units import parse_duration
 
 _OBJECT_ACTIONS: tuple[ActionKind, ...] = ("restore_object", "delete_object", "purge_object")
+_TOUCHING: tuple[ActionKind, ...] = (*_OBJECT_ACTIONS, "abort_upload")
 
 _OF_A_ROW = ("source_table", "row_key", "digest", "size")
 _OF_AN_OBJECT = ("uri", "bucket", "object_key", "etag", "size", "last_modified")
 """Columns without which an action cannot be done."""
+
+_OF_AN_UPLOAD = ("uri", "bucket", "object_key", "upload_id", "last_modified")
 
 _ADDRESSES = ("uri", "bucket", "object_key", "trash_key")
 
@@ -91,7 +94,12 @@ def _require_scope(plan: Plan) -> list[Root]:
 
 
 def _require_whole(plan: Plan) -> None:
-    for columns, kinds in ((_OF_A_ROW, ("delete_row",)), (_OF_AN_OBJECT, _OBJECT_ACTIONS)):
+    wanted: tuple[tuple[tuple[str, ...], tuple[ActionKind, ...]], ...] = (
+        (_OF_A_ROW, ("delete_row",)),
+        (_OF_AN_OBJECT, (*_OBJECT_ACTIONS, "keep_object")),
+        (_OF_AN_UPLOAD, ("abort_upload",)),
+    )
+    for columns, kinds in wanted:
         for batch in plan.actions.batches(*kinds):
             for name in columns:
                 if batch.column(name).null_count:
@@ -114,7 +122,7 @@ def _objections(plan: Plan, reach: Reach) -> Iterator[str]:
     """What speaks against the objects of its actions, with their addresses."""
     import pyarrow.compute as pc
 
-    for batch in plan.actions.batches(*_OBJECT_ACTIONS):
+    for batch in plan.actions.batches(*_TOUCHING):
         uris, buckets, keys, trash_keys = (batch.column(name) for name in _ADDRESSES)
         told = pc.equal(uris, pc.binary_join_element_wise("s3://", buckets, "/", keys, ""))
         clear = pc.and_(pc.and_(reach.clear(buckets, keys), told), pc.is_null(trash_keys))
