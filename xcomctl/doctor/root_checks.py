@@ -155,7 +155,7 @@ def uploads(context: CheckContext, root: Root) -> Iterator[CheckResult]:
     abandoned = [
         one
         for one in found.uploads
-        if one.begun_at < began_before and context.dialects.claim(one.address.key) is not None
+        if one.begun_at < began_before and context.setup.dialects.claim(one.address.key) is not None
     ]
     size = sum(one.size or 0 for one in found.uploads)
     facts = {"uploads": len(found.uploads), "bytes": size, "abandoned": len(abandoned)}
