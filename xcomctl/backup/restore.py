@@ -125,11 +125,7 @@ def restore(
             chosen = [_prepared(record, uris, ledger, request, result) for record, uris in batch]
             wanted = [line for line in chosen if line is not None]
             outcomes = source.insertable([line.record for line in wanted])
-            if outcomes and not result.rows and set(outcomes) == {"misfit"}:
-                raise RefusedError(
-                    f"the rows of this backup do not fit the tables of {source.info().label}; nothing was restored",
-                    hint="restore into the generation of Airflow that the rows come from",
-                )
+            _require_fit(outcomes, source, result)
             wanted = _count_hopeless(wanted, outcomes, result)
             pending = {
                 entry.uri: entry
@@ -180,6 +176,15 @@ def _prepared(
             return None
         record = changed
     return _Line(record, tuple(entries))
+
+
+def _require_fit(outcomes: Sequence[InsertOutcome], source: Source, result: RestoreResult) -> None:
+    """Raise RefusedError where the first rows, all of them, are of another shape than the tables."""
+    if outcomes and not result.rows and set(outcomes) == {"misfit"}:
+        raise RefusedError(
+            f"the rows of this backup do not fit the tables of {source.info().label}; nothing was restored",
+            hint="restore into the generation of Airflow that the rows come from",
+        )
 
 
 def _count_hopeless(
