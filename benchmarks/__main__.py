@@ -22,6 +22,7 @@ _PARTS = {
     "mark": "marking",
     "gc": "collecting",
     "delete": "deleting",
+    "rows": "deleting_rows",
     "start": "starting",
     "show": "showing",
     "growth": "growing",

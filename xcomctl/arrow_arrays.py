@@ -68,12 +68,20 @@ def texts(values: Sequence[str | None]) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
-    encoded = [b"" if value is None else value.encode("utf-8", "replace") for value in values]
-    ends = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(each) for each in encoded], out=ends[1:])
-    present = _bits([value is not None for value in values])
-    buffers = [present, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+    present = None
+    if None in values:
+        present = _bits([value is not None for value in values])
+    filled: Sequence[Any] = (
+        values if present is None else ["" if value is None else value for value in values]
+    )
+    content = "".join(filled).encode("utf-8", "replace")
+    lengths = list(map(len, filled))
+    if sum(lengths) != len(content):
+        lengths = [len(value.encode("utf-8", "replace")) for value in filled]
+    ends = np.zeros(len(filled) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    buffers = [present, pa.py_buffer(ends), pa.py_buffer(content)]
+    return pa.Array.from_buffers(pa.large_string(), len(filled), buffers)
 
 
 def first(array: pa.BooleanArray, *, wanted: bool) -> int:

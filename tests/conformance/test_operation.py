@@ -92,7 +92,7 @@ def test_what_failed_is_told_as_failed(make_bench: MakeBench) -> None:
         raise SourceError("the database does not answer")
 
     two_runs(here)
-    failing: Any = Interposed(here.source, before={"records": fail})
+    failing: Any = Interposed(here.source, before={"recorded": fail})
     with pytest.raises(SourceError):
         here.apply(here.plan(MONTH), source=failing)
     (record,) = journal_of(here)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.schemas.airflow_database import NEWEST, AirflowDatabase
 from xcomctl.airflow import insertion
 from xcomctl.airflow.database import DatabaseSource
 from xcomctl.airflow.interface import RowRecord, RowTarget, Selection
-from xcomctl.errors import RefusedError, SourceError
+from xcomctl.errors import RefusedError
 from xcomctl.models import Row, digest_of
 
 __all__ = ["airflow", "source"]
@@ -193,38 +194,72 @@ def test_a_row_that_somebody_else_inserts_meanwhile_is_told(
     assert len(_rows(source)) == 3
 
 
-def test_a_failure_undoes_the_whole_call(
-    airflow: AirflowDatabase, source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
+def test_a_row_that_does_not_take_keeps_no_other_one_out(
+    airflow: AirflowDatabase, source: DatabaseSource
 ) -> None:
-    """A row that does not take leaves nothing of the call behind."""
-    for index in range(2):
+    """A trigger alters one row of forty on its way in: it is told, and left out; the others come."""
+    for index in range(40):
         airflow.add_xcom("etl", "run", "load", index, map_index=index)
-    records = _snapshot_records(source)
+    records = sorted(_snapshot_records(source), key=lambda record: record.map_index)
+    odd = records[17]
     _without_rows(airflow)
-    monkeypatch.setattr(insertion, "same_value", lambda *_: False)
-    monkeypatch.setattr(insertion, "digest_of", lambda raw: "another")
-    with pytest.raises(SourceError, match="did not take the rows as they were; nothing was inserted"):
-        source.insert_records(records)
-    assert _rows(source) == []
+    _alter_on_insert(airflow, odd.written_at)
+    expected = ["misfit" if record == odd else "inserted" for record in records]
+    odd_in_time = replace(odd, columns={**odd.columns, "key": "odd"}, key="odd")
+    assert source.insert_records([odd_in_time if record == odd else record for record in records]) == expected
+    assert [row.map_index for row in sorted(_rows(source), key=lambda row: row.map_index or 0)] == [
+        index for index in range(40) if index != 17
+    ]
 
 
-def test_rows_of_another_shape_are_refused(airflow: AirflowDatabase, source: DatabaseSource) -> None:
-    """A table, a column or a kind of value that this generation does not have refuses the whole call."""
+def _alter_on_insert(airflow: AirflowDatabase, at: object) -> None:
+    """From now on the value of a row whose key is `odd` becomes another one."""
+    assert at is not None
+    table, other = airflow.table, airflow._stored("another")
+    literal = "'" + (other if isinstance(other, str) else other.decode()) + "'"
+    with airflow.connection() as connection:
+        if airflow.engine == "postgresql":
+            kind = "bytea" if airflow.shape == "airflow-2" else "jsonb"
+            connection.exec_driver_sql(
+                f"CREATE FUNCTION alter_odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                f" NEW.value := CAST({literal} AS {kind}); RETURN NEW; END $$"
+            )
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER odd BEFORE INSERT ON {table} FOR EACH ROW WHEN (NEW.key = 'odd')"
+                " EXECUTE FUNCTION alter_odd()"
+            )
+        elif airflow.engine == "mysql":
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER odd BEFORE INSERT ON {table} FOR EACH ROW"
+                f" SET NEW.value = IF(NEW.`key` = 'odd', {literal}, NEW.value)"
+            )
+        else:
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER odd AFTER INSERT ON {table} WHEN NEW.key = 'odd'"
+                f" BEGIN UPDATE {table} SET value = {literal} WHERE rowid = NEW.rowid; END"
+            )
+
+
+def test_rows_of_another_shape_keep_no_other_one_out(
+    airflow: AirflowDatabase, source: DatabaseSource
+) -> None:
+    """A table, a column or a kind of value that this generation does not have is told of the one row that has it."""
     airflow.add_xcom("etl", "run", "load", 1)
     (record,) = _snapshot_records(source)
     document = record.document()
     other = {"$json": "1"} if airflow.shape == "airflow-2" else {"$bytes": "MQ=="}
-    _without_rows(airflow)
     for changes in (
         {"table": "xcom_v9"},
         {"columns": {**record.columns, "colour": "blue"}},
         {"columns": {**record.columns, "value": other}},
         {"columns": {**record.columns, "timestamp": {"$time": "yesterday"}}},
     ):
-        with pytest.raises(RefusedError) as caught:
-            source.insert_records([record, RowRecord.of({**document, **changes})])
-        assert caught.value.hint == "restore into the generation of Airflow that the rows come from"
-    assert _rows(source) == []
+        _without_rows(airflow)
+        odd = RowRecord.of({**document, **changes})
+        assert source.insertable([odd, record]) == ["misfit", "inserted"]
+        assert source.insert_records([odd, record]) == ["misfit", "inserted"]
+        assert [row.ref for row in _rows(source)] == [record.ref]
+    _without_rows(airflow)
     assert source.insert_records(
         [RowRecord.of({**document, "columns": {**record.columns, "colour": None}})]
     ) == ["inserted"]

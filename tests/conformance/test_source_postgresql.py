@@ -304,7 +304,7 @@ def test_a_run_cannot_start_again_while_its_rows_are_deleted(
     airflow.add_xcom("etl", "run", "load", 1)
     (row,) = source.rows(Selection())
     blocked: list[str] = []
-    look = deletion.Deletion._rows
+    look = deletion.Deletion._of_table
 
     def look_while_airflow_clears(self: deletion.Deletion, *arguments: object) -> object:
         clear = "SET lock_timeout = '200ms'; UPDATE dag_run SET state = 'queued'"
@@ -313,7 +313,7 @@ def test_a_run_cannot_start_again_while_its_rows_are_deleted(
         blocked.append(type(caught.value.orig).__name__)
         return look(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(deletion.Deletion, "_rows", look_while_airflow_clears)
+    monkeypatch.setattr(deletion.Deletion, "_of_table", look_while_airflow_clears)
     assert (source.delete_rows([_target(row)]), blocked) == (["deleted"], ["LockNotAvailable"])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import PAGES, REPOSITORY, blocks
+from xcomctl.airflow import deletion
 from xcomctl.config.file import read_config_file
 from xcomctl.gc.apply import execution, references
 
@@ -60,7 +61,8 @@ def test_the_batches_of_safety_are_those_of_the_program() -> None:
     """How many rows go in a transaction, and how many objects between two readings of all rows."""
     page = _prose(REPOSITORY / "docs" / "safety.md")
     for number in (
-        f"{execution._ROWS_PER_TRANSACTION:,} in a transaction",
+        f"up to {deletion._ROWS_AT_MOST:,} in a transaction",
+        f"for {execution._ROWS_PER_STEP:,} rows at a time",
         f"every {references.OBJECTS_PER_CHECK:,} objects",
     ):
         assert number in page

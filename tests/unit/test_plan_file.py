@@ -78,7 +78,7 @@ def test_it_is_lines_of_json_in_gzip(saved: Path) -> None:
     """A head, an action a line, a foot with the checksum of what is before it; the same plan gives the same bytes."""
     lines = gzip.decompress(saved.read_bytes()).splitlines(keepends=True)
     head, row, _, foot = [json.loads(line) for line in lines]
-    assert (head["schema"], head["actions"], row["reason"]) == ("xcomctl.plan-file/1", 2, ROW["reason"])
+    assert (head["schema"], head["actions"], row["reason"]) == ("xcomctl.plan-file/2", 2, ROW["reason"])
     assert foot == {"actions": 2, "sha256": hashlib.sha256(b"".join(lines[:-1])).hexdigest()}
     before = saved.read_bytes()
     save(plan_of(ROW, OBJECT, guards=GUARDS), saved)
@@ -138,8 +138,8 @@ def test_a_plan_that_is_not_as_it_was_written_is_refused(saved: Path, damage: st
 
 def test_a_plan_of_another_version_is_refused(saved: Path) -> None:
     """It says which one."""
-    saved.write_bytes(_resealed(b"xcomctl.plan-file/1", b"xcomctl.plan-file/2")(saved.read_bytes()))
-    with pytest.raises(RefusedError, match=r"xcomctl\.plan-file/2"):
+    saved.write_bytes(_resealed(b"xcomctl.plan-file/2", b"xcomctl.plan-file/3")(saved.read_bytes()))
+    with pytest.raises(RefusedError, match=r"xcomctl\.plan-file/3"):
         load(saved)
 
 

@@ -19,6 +19,7 @@ from xcomctl.airflow.identity import identity_of
 from xcomctl.airflow.insertion import Insertion
 from xcomctl.airflow.interface import (
     InsertOutcome,
+    RecordedRows,
     RowOutcome,
     RowRecord,
     RowTarget,
@@ -35,7 +36,7 @@ from xcomctl.airflow.listing_query import listing_query
 from xcomctl.airflow.places import places_in, require_rights
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import to_row
-from xcomctl.airflow.row_records import targeted_records
+from xcomctl.airflow.row_records import recorded_rows, targeted_records
 from xcomctl.airflow.schema import read_shape
 from xcomctl.airflow.selection import SelectionFilter
 from xcomctl.airflow.snapshot import DatabaseSnapshot, oldest_transaction
@@ -166,6 +167,11 @@ class DatabaseSource:
             return []
         with self._connections.writing() as connection, translate_database_errors(self._address):
             return Deletion(connection, self._look_up(connection)).run(targets, active_runs=active_runs)
+
+    def recorded(self, targets: Sequence[RowTarget]) -> RecordedRows:
+        """The rows with all their columns, column by column; see `airflow.interface.Source.recorded`."""
+        with self._connections.reading() as connection, translate_database_errors(self._address):
+            return recorded_rows(connection, self._look_up(connection), targets)
 
     def records(self, targets: Sequence[RowTarget]) -> list[RowRecord | None]:
         """The rows with all their columns; see `airflow.interface.Source.records`."""

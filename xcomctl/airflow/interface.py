@@ -68,10 +68,13 @@ class RowTarget:
     written_at: datetime | None
     digest: str
     """`models.digest_of` the raw value as it was judged."""
+    run_ended_at: datetime | Literal["whenever"] | None = "whenever"
+    """End of its run as it was judged, None where that had none; `whenever` where nobody looked at it."""
 
 
 RowOutcome = Literal["deleted", "changed", "gone", "run_active"]
-"""deleted: by us, committed. changed: value or time differ. gone: no such row. run_active: its run is not terminal."""
+"""deleted: by us, committed. changed: value or time differ, or its run ended anew since. gone: no such row.
+run_active: its run is not terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,19 @@ class RowRecord:
         raise RefusedError("the record of a row is damaged: a member is missing or malformed")
 
 
-InsertOutcome = Literal["inserted", "identical", "conflict", "no_task_instance"]
-"""identical: the row is there with this very value. conflict: with another one. no_task_instance: nothing to belong to."""
+InsertOutcome = Literal["inserted", "identical", "conflict", "no_task_instance", "misfit"]
+"""identical: the row is there with this very value. conflict: with another one. no_task_instance: nothing to belong to.
+misfit: the tables have no place for such a row, or the server does not take it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRows:
+    """The records of those targets whose rows are still as judged, column by column."""
+
+    table: pa.Table
+    """As `airflow.record_columns` lays them out, each row once."""
+    places: Sequence[int | None]
+    """For each target the number of its row in `table`; None where the row is gone or is not as judged any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,11 +299,15 @@ class Source(Protocol):
         """Open one consistent read-only view (REPEATABLE READ on PostgreSQL and MySQL, a read transaction on SQLite)."""
 
     def delete_rows(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
-        """Delete the rows that are still as judged and whose run is terminal, in one committed transaction.
+        """Delete those of the first targets that are still as judged and whose run is over, in one committed transaction.
 
-        With `active_runs` also those of runs that are not over. One outcome per target, in order. Nothing is deleted if
-        the transaction fails (SourceError).
+        It ends when it has held its locks for about two seconds: there is one outcome for each target that it came to,
+        at least one, in order. With `active_runs` rows go also if their run is not over. Nothing is deleted if the
+        transaction fails (SourceError), or if a target is none that this database can have (RefusedError).
         """
+
+    def recorded(self, targets: Sequence[RowTarget]) -> RecordedRows:
+        """The rows with all their columns, as far as they are as judged. Raises as `delete_rows` does."""
 
     def records(self, targets: Sequence[RowTarget]) -> list[RowRecord | None]:
         """The rows with all their columns, in order; None where a row is gone or is not as judged any more."""
@@ -297,8 +315,8 @@ class Source(Protocol):
     def insert_records(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
         """Put rows back where their task instance exists and nothing is in their place, in one committed transaction.
 
-        The run is found by its coordinates: its number may be another one by now. One outcome per record, in order.
-        Raises SourceError, and RefusedError where the tables of this database are of another shape than the rows.
+        The run is found by its coordinates: its number may be another one by now. One outcome per record, in order; a
+        row that does not fit keeps no other one out. Raises SourceError.
         """
 
     def insertable(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:

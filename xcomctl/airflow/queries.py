@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -202,6 +203,19 @@ def readable(expression: str, kind: str, engine: EngineName) -> str:
     if engine == "postgresql" and kind != "bytea":
         return f"CAST({expression} AS text)"
     return expression
+
+
+def digest(expression: str, kind: str, engine: EngineName) -> str:
+    """SQL for `models.digest_of` of a stored value, on the servers that can tell it.
+
+    MySQL gives NULL for a value that is longer than max_allowed_packet; PostgreSQL has `sha256` from 11 on.
+    """
+    value = readable(expression, kind, engine)
+    if engine == "postgresql":
+        told = value if kind == "bytea" else f"convert_to({value}, 'UTF8')"
+        return f"coalesce(encode(sha256({told}), 'hex'), 'null')"
+    told = value if re.search("blob|binary", kind) else f"CONVERT({value} USING utf8mb4)"
+    return f"CASE WHEN {expression} IS NULL THEN 'null' ELSE SHA2({told}, 256) END"
 
 
 def aliased(expressions: Mapping[str, str], fields: Sequence[str] = FIELDS) -> str:

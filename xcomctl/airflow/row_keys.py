@@ -1,77 +1,87 @@
-"""Rows by their primary keys: read from the compact JSON of `Row.row_key`, and turned into SQL conditions."""
+"""Rows by their primary keys: read from the compact JSON of `Row.row_key`, and turned into SQL."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import sqlalchemy as sa
 
 from xcomctl.airflow.interface import RowTarget
 from xcomctl.airflow.queries import Queries, quote
+from xcomctl.airflow.row_sets import Column, RowSet, row_set
 from xcomctl.errors import RefusedError
 
 Key = tuple[Any, ...]
 """`(dag_run_id, task_id, map_index, key)`, or `(uuid,)` of an xcom_v2 row."""
 
-# Four parameters a row, and SQLite may allow no more than 999 in one statement.
-_KEYS_PER_STATEMENT = 150
+_COORDINATES: list[type] = [int, str, int, str]
+
+# Of `json.loads` this is the part that reads; the rest would take as long again.
+_read = json.JSONDecoder().raw_decode
 
 
-def key_of(target: RowTarget, queries: Queries) -> Key:
-    """The primary key that a target names. Raises RefusedError for one that this database cannot have."""
-    if target.table not in queries.shape.live:
-        raise RefusedError(
-            f"the plan names table {target.table}, which this database does not have",
-            hint="Airflow was migrated meanwhile, or it is another database: make a new plan",
-        )
-    try:
-        parts = json.loads(target.row_key)
-    except ValueError:
-        parts = None
-    kinds: tuple[type, ...] = (str,) if target.table == "xcom_v2" else (int, str, int, str)
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
-        raise RefusedError(
-            f"the plan names a row of {target.table} by something that is no key of it",
-            hint="make a new plan",
-        )
-    return tuple(parts)
+def keys_of(targets: Iterable[RowTarget], queries: Queries) -> list[Key]:
+    """The primary keys that targets name, in order. Raises RefusedError for one that this database cannot have."""
+    kinds = {name: [str] if name == "xcom_v2" else _COORDINATES for name in queries.shape.live}
+    keys = []
+    for target in targets:
+        wanted = kinds.get(target.table)
+        if wanted is None:
+            raise RefusedError(
+                f"the plan names table {target.table}, which this database does not have",
+                hint="Airflow was migrated meanwhile, or it is another database: make a new plan",
+            )
+        row_key = target.row_key
+        try:
+            parts, end = _read(row_key)
+        except (ValueError, RecursionError):
+            parts, end = None, 0
+        if (
+            type(parts) is not list
+            or [*map(type, parts)] != wanted
+            or end != len(row_key)
+            # No server has such a text.
+            or "\\u0000" in row_key
+        ):
+            raise RefusedError(
+                f"the plan names a row of {target.table} by something that is no key of it",
+                hint="make a new plan",
+            )
+        keys.append(tuple(parts))
+    return keys
 
 
-def key_columns(table: str, queries: Queries, alias: str = "") -> list[str]:
-    """The columns of the primary key, quoted; with `alias` those of that table in a join."""
-    names = ("id",) if table == "xcom_v2" else ("dag_run_id", "task_id", "map_index", "key")
+def key_columns(table: str, queries: Queries) -> list[Column]:
+    """The columns of the primary key, of the table under the name `x`."""
+    if table == "xcom_v2":
+        return [uuid_column("x.id", queries)]
+    key = f"x.{quote('key', queries.engine)}"
     return [
-        f"{alias}.{quote(name, queries.engine)}" if alias else quote(name, queries.engine) for name in names
+        Column("x.dag_run_id", "bigint"),
+        Column("x.task_id"),
+        Column("x.map_index", "bigint"),
+        Column(key),
     ]
 
 
-def key_condition(
-    table: str, keys: Sequence[Key], queries: Queries, alias: str = ""
-) -> tuple[str, dict[str, Any]]:
-    """SQL that holds for the rows with these keys, and its expanding parameters."""
-    columns = key_columns(table, queries, alias)
-    if table == "xcom_v2":
-        return f"{columns[0]} IN :ids", {"ids": [key[0] for key in keys]}
-    # The runs again on their own: not every engine uses the index for a list of tuples.
-    return (
-        f"{columns[0]} IN :runs AND ({', '.join(columns)}) IN :keys",
-        {"runs": sorted({key[0] for key in keys}), "keys": list(keys)},
-    )
+def selected_key(table: str, queries: Queries) -> list[str]:
+    """SQL that gives the key of each row, as `key_of` does."""
+    return [
+        as_text(column.expression, queries) if column.kind == "uuid" else column.expression
+        for column in key_columns(table, queries)
+    ]
+
+
+def with_keys(table: str, keys: Sequence[Key], queries: Queries) -> RowSet:
+    """The rows with these keys, of the table under the name `x`."""
+    return row_set(key_columns(table, queries), keys, queries.engine)
+
+
+def uuid_column(expression: str, queries: Queries) -> Column:
+    """A column of uuids, which only PostgreSQL has a type for."""
+    return Column(expression, "uuid" if queries.engine == "postgresql" else "text")
 
 
 def as_text(expression: str, queries: Queries) -> str:
     """SQL for a uuid as text, which PostgreSQL's driver would make an object of."""
     return f"CAST({expression} AS text)" if queries.engine == "postgresql" else expression
-
-
-def expanding(statement: str, parameters: dict[str, Any]) -> sa.sql.elements.TextClause:
-    """A statement whose parameters are lists."""
-    return sa.text(statement).bindparams(*(sa.bindparam(name, expanding=True) for name in parameters))
-
-
-def in_parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """As many of the items at a time as one statement can take."""
-    for start in range(0, len(items), _KEYS_PER_STATEMENT):
-        yield items[start : start + _KEYS_PER_STATEMENT]

@@ -11,6 +11,7 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
+from xcomctl.airflow.record_columns import stored_bytes, stored_time
 from xcomctl.airflow.records import raw_of, time_of
 from xcomctl.airflow.url import EngineName
 from xcomctl.errors import RefusedError, SourceError
@@ -45,7 +46,7 @@ def to_stored(value: Any, name: str, kind: str, engine: EngineName) -> Any:
     if is_time(kind):
         return _stored_time(value, engine)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"$bytes": base64.b64encode(bytes(value)).decode("ascii")}
+        return stored_bytes(bytes(value))
     if is_json(name, kind):
         # SQLite made numbers of some texts, and will do it again.
         return {"$json": value if isinstance(value, str) else (raw_of(value) or b"").decode()}
@@ -64,7 +65,7 @@ def _stored_time(value: Any, engine: EngineName) -> Any:
     if at is None or (engine == "sqlite" and value != _sqlite_time(at)):
         # A spelling that is not Airflow's stays as it is.
         return value
-    return {"$time": at.isoformat()}
+    return stored_time(at)
 
 
 def from_stored(stored: Any, name: str, kind: str, engine: EngineName) -> Any:

@@ -25,12 +25,12 @@ _THREADS = 8
 _ROWS_AT_A_TIME = 200
 _EXAMPLES = 5
 
-ROW_OUTCOMES = ("inserted", "identical", "conflict", "no_task_instance", "no_object", "not_movable")
+ROW_OUTCOMES = ("inserted", "identical", "conflict", "no_task_instance", "misfit", "no_object", "not_movable")
 """Of the rows that were meant. no_object: its object did not come back. not_movable: its reference cannot be rewritten."""
 
 OBJECT_OUTCOMES = ("restored", "identical", "conflict", "damaged", "outside")
 
-NOT_RESTORED = ("conflict", "no_task_instance", "no_object", "not_movable", "damaged", "outside")
+NOT_RESTORED = ("conflict", "no_task_instance", "misfit", "no_object", "not_movable", "damaged", "outside")
 
 
 @dataclass(slots=True)
@@ -125,6 +125,7 @@ def restore(
             chosen = [_prepared(record, uris, ledger, request, result) for record, uris in batch]
             wanted = [line for line in chosen if line is not None]
             outcomes = source.insertable([line.record for line in wanted])
+            _require_fit(outcomes, source, result)
             wanted = _count_hopeless(wanted, outcomes, result)
             pending = {
                 entry.uri: entry
@@ -175,6 +176,15 @@ def _prepared(
             return None
         record = changed
     return _Line(record, tuple(entries))
+
+
+def _require_fit(outcomes: Sequence[InsertOutcome], source: Source, result: RestoreResult) -> None:
+    """Raise RefusedError where the first rows, all of them, are of another shape than the tables."""
+    if outcomes and not result.rows and set(outcomes) == {"misfit"}:
+        raise RefusedError(
+            f"the rows of this backup do not fit the tables of {source.info().label}; nothing was restored",
+            hint="restore into the generation of Airflow that the rows come from",
+        )
 
 
 def _count_hopeless(

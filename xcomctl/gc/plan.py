@@ -21,6 +21,8 @@ from xcomctl.units import format_time
 
 SCHEMA = "xcomctl.plan/1"
 
+_TARGETS_AT_A_TIME = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -174,7 +176,17 @@ class Plan:
 
     def row_targets(self) -> Iterator[RowTarget]:
         """The rows that go, as a source takes them."""
-        return map(row_target, self.actions.records("delete_row"))
+        return (target for target, _ in self.sized_row_targets())
+
+    def sized_row_targets(self) -> Iterator[tuple[RowTarget, int]]:
+        """The same, each with the bytes of its value."""
+        names = ("source_table", "row_key", "written_at", "digest", "run_ended_at", "size")
+        for batch in self.actions.batches("delete_row"):
+            for start in range(0, batch.num_rows, _TARGETS_AT_A_TIME):
+                part = batch.slice(start, _TARGETS_AT_A_TIME)
+                columns = (part.column(name).to_pylist() for name in names)
+                for table, row_key, written_at, digest, run_ended_at, size in zip(*columns, strict=True):
+                    yield RowTarget(table, row_key, _utc(written_at), digest, _utc(run_ended_at)), size
 
     def header(self) -> dict[str, Any]:
         """The plan as a document, without its actions."""
@@ -205,12 +217,5 @@ def object_of(action: dict[str, Any]) -> ObjectInfo:
     )
 
 
-def row_target(action: dict[str, Any]) -> RowTarget:
-    """The row of an action, as a source takes it."""
-    written_at: datetime | None = action["written_at"]
-    return RowTarget(
-        table=action["source_table"],
-        row_key=action["row_key"],
-        written_at=None if written_at is None else written_at.replace(tzinfo=timezone.utc),
-        digest=action["digest"],
-    )
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=timezone.utc)

@@ -62,6 +62,7 @@ def action_schema() -> pa.Schema:
             ("row_key", string),
             ("written_at", time),
             ("digest", string),
+            ("run_ended_at", time),
             # Of an object:
             ("bucket", string),
             ("object_key", string),

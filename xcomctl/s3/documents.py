@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -57,8 +57,11 @@ def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
     return gzip.compress(text.encode(), mtime=0)
 
 
-def decode(raw: bytes, schema: str, address: ObjectAddress) -> dict[str, Any]:
-    """Read what `encode` wrote; times are text still. Raises RefusedError for anything else, and for a newer schema."""
+def decode(raw: bytes, schema: str, address: ObjectAddress, *, older: Sequence[str] = ()) -> dict[str, Any]:
+    """Read what `encode` wrote; times are text still. Raises RefusedError for anything else, and for a newer schema.
+
+    What is of an `older` schema is read as well.
+    """
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
@@ -66,7 +69,7 @@ def decode(raw: bytes, schema: str, address: ObjectAddress) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise damaged(address)
     said = document.get("schema")
-    if said == schema:
+    if said == schema or said in older:
         return document
     known, given = _SCHEMA.fullmatch(schema), _SCHEMA.fullmatch(str(said))
     if known and given and known[1] == given[1]:

@@ -18,9 +18,10 @@ from xcomctl.state.operation import Operation
 from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.intents import discarded_of
 
-ROW_RESULTS = ("inserted", "identical", "conflict", "no_task_instance", "no_object")
+ROW_RESULTS = ("inserted", "identical", "conflict", "no_task_instance", "misfit", "no_object")
 """identical: the row is there already. conflict: another value has its place. no_task_instance: nothing to belong to.
-no_object: what it references is not there, and a row without its object is of no use to anybody."""
+misfit: its record is damaged, or the database does not take such a row. no_object: what it references is not there, and
+a row without its object is of no use to anybody."""
 
 OBJECT_RESULTS = ("restored", "there", "occupied", "gone", "deleted", "failed")
 """there: back already. occupied: another object has its place. gone: purged since. deleted: it never was in the trash."""
@@ -48,10 +49,10 @@ class Undone:
             if kind not in _BACK
         )
 
-    def add_row(self, record: RowRecord, result: str) -> None:
+    def add_row(self, name: str, result: str) -> None:
         """Count a row."""
         self.rows[result] += 1
-        self._note(result, record.ref)
+        self._note(result, name)
 
     def add_object(self, uri: str, result: str) -> None:
         """Count an object."""
@@ -105,14 +106,14 @@ def undo(
                     undone.add_object(recovery.discarded.original.uri, recovery.result)
                 report("objects restored", len(entries))
         for step in steps(store, record):
-            deleted = list(_deleted(step))
+            deleted = list(_deleted(step, undone))
             dangling = _without_object(deleted, store, dialects, operation.roots)
             for row in dangling:
-                undone.add_row(row, "no_object")
+                undone.add_row(row.ref, "no_object")
             whole = [row for row in deleted if row not in dangling] if dangling else deleted
             if whole:
                 for row, result in zip(whole, operation.insert_rows(whole), strict=True):
-                    undone.add_row(row, result)
+                    undone.add_row(row.ref, result)
                 report("rows restored", len(whole))
     finally:
         operation.summary.update(undone.summary())
@@ -134,8 +135,8 @@ def preview(record: OperationRecord, store: Store) -> Undone:
                 undone.add_object(entry.original.uri, "gone")
             else:
                 undone.add_object(entry.original.uri, "restored")
-        for row in _deleted(step):
-            undone.add_row(row, "inserted")
+        for row in _deleted(step, undone):
+            undone.add_row(row.ref, "inserted")
     return undone
 
 
@@ -175,9 +176,13 @@ def _discarded(step: JournalStep, record: OperationRecord, undone: Undone) -> It
                 undone.add_object(entry["uri"], "deleted")
 
 
-def _deleted(step: JournalStep) -> Iterator[RowRecord]:
+def _deleted(step: JournalStep, undone: Undone) -> Iterator[RowRecord]:
+    """The rows that a step deleted; one whose record cannot be read is counted, and keeps no other one out."""
     if step.kind == "delete_rows":
         deleted = {(e["table"], e["row_key"]) for e in step.outcome or () if e["result"] == "deleted"}
         for entry in step.intent:
-            if (entry["table"], entry["row_key"]) in deleted:
-                yield RowRecord.of(entry)
+            if (entry.get("table"), entry.get("row_key")) in deleted:
+                try:
+                    yield RowRecord.of(entry)
+                except RefusedError:
+                    undone.add_row(f"{entry['table']} {entry['row_key']}", "misfit")

@@ -17,6 +17,7 @@ _ROWS = {
     "identical": "there already",
     "conflict": "not restored: another value is in the place",
     "no_task_instance": "not restored: the task instance does not exist",
+    "misfit": "not restored: the tables of this database do not take such a row",
     "no_object": "not restored: their objects did not come back",
     "not_movable": "not restored: their references cannot be rewritten",
 }

@@ -19,6 +19,7 @@ _MEANINGS = {
     "identical": ("row", "there already"),
     "conflict": ("row", "in whose place is another value"),
     "no_task_instance": ("row", "whose task instance is gone"),
+    "misfit": ("row", "that the database does not take"),
     "no_object": ("row", "whose object is gone"),
     "restored": ("object", "put back"),
     "there": ("object", "there already"),

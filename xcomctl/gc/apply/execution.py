@@ -8,25 +8,28 @@ comes back. What was in the trash for long goes last.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any
 
+from xcomctl.airflow.interface import RowTarget
 from xcomctl.errors import XcomctlError
 from xcomctl.gc.apply.outcome import Outcome
 from xcomctl.gc.apply.purging import purge_unreferenced
 from xcomctl.gc.apply.references import CHECK_HOLDS, OBJECTS_PER_CHECK, RowReading, still_referenced
 from xcomctl.gc.apply.uploads import abort_uploads
 from xcomctl.gc.apply.verification import Verification
-from xcomctl.gc.plan import Plan, object_of, row_target
+from xcomctl.gc.plan import Plan, object_of
 from xcomctl.gc.rate_limit import MOST_AT_ONCE, RateLimit
 from xcomctl.state.operation import Operation
 from xcomctl.state.trash.entries import TrashEntry
 from xcomctl.state.trash.intents import DeleteCandidate, DiscardOutcome
 
-_ROWS_PER_TRANSACTION = 500
-_BYTES_PER_TRANSACTION = 16 << 20
+_ROWS_PER_STEP = 50_000
+"""Each step is two requests to the store, one after the other."""
+
+_BYTES_PER_STEP = 16 << 20
+"""Of values, which are all in memory, and in one object of the journal."""
 
 _MOST_ATTEMPTS = 5
 
@@ -101,11 +104,9 @@ class _Execution:
             self._outcome.objects["foreign"] += len(actions)
 
     def delete_rows(self, active_runs: bool) -> None:
-        for whole in self._plan.batches("delete_row", _ROWS_PER_TRANSACTION):
-            for actions in _bounded(whole, _BYTES_PER_TRANSACTION):
-                targets = [row_target(action) for action in actions]
-                self._outcome.rows.update(self._operation.delete_rows(targets, active_runs=active_runs))
-                self._report("rows deleted", len(actions))
+        for targets in _bounded(self._plan.sized_row_targets()):
+            self._operation.delete_rows(targets, active_runs=active_runs, count=self._outcome.rows.update)
+            self._report("rows deleted", len(targets))
 
     def discard(self, verification: Verification) -> None:
         actions = self._plan.actions.records("delete_object")
@@ -180,15 +181,15 @@ def _was_throttled(outcome: DiscardOutcome) -> bool:
     return outcome.result == "failed" and _THROTTLED.search(outcome.cause or "") is not None
 
 
-def _bounded(actions: Sequence[dict[str, Any]], most_bytes: int) -> Iterator[list[dict[str, Any]]]:
-    """The actions in parts whose values are not larger than that together; one that is larger comes alone."""
-    part: list[dict[str, Any]] = []
-    size = 0
-    for action in actions:
-        if part and size + action["size"] > most_bytes:
+def _bounded(rows: Iterable[tuple[RowTarget, int]]) -> Iterator[list[RowTarget]]:
+    """The rows in parts of one step each, by their number and the bytes of their values; a larger one comes alone."""
+    part: list[RowTarget] = []
+    held = 0
+    for target, size in rows:
+        if part and (len(part) == _ROWS_PER_STEP or held + size > _BYTES_PER_STEP):
             yield part
-            part, size = [], 0
-        part.append(action)
-        size += action["size"]
+            part, held = [], 0
+        part.append(target)
+        held += size
     if part:
         yield part

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from itertools import islice
@@ -18,11 +18,15 @@ from xcomctl.errors import NotFoundError, RefusedError, UsageError
 from xcomctl.models import ObjectAddress, Root, outermost
 from xcomctl.s3.documents import damaged, decode, time_of
 from xcomctl.s3.interface import Store
+from xcomctl.state.journal.columns import unpack
 from xcomctl.state.journal.records import (
     BEGAN,
     BEGAN_SCHEMA,
+    COLUMNS,
     ENDED,
     ENDED_SCHEMA,
+    LINES,
+    OLDER_SCHEMAS,
     OPERATION_ID,
     JournalEntry,
     JournalStep,
@@ -34,8 +38,9 @@ from xcomctl.state.journal.records import (
     outcome_name,
 )
 
-_INTENT = re.compile(rf"([0-9]{{6,}})-({'|'.join(get_args(StepKind))})-intent\.ndjson\.gz")
-_OUTCOME = re.compile(r"([0-9]{6,})-outcome\.ndjson\.gz")
+_ENDING = "|".join(map(re.escape, (LINES, COLUMNS)))
+_INTENT = re.compile(rf"([0-9]{{6,}})-({'|'.join(get_args(StepKind))})-intent({_ENDING})")
+_OUTCOME = re.compile(rf"([0-9]{{6,}})-outcome({_ENDING})")
 
 _INCOMPLETE_HINT = "look who else deletes below .xcomctl/; a lifecycle rule?"
 
@@ -112,13 +117,15 @@ def require_own_roots(record: OperationRecord, roots: Sequence[Root]) -> None:
 def steps(store: Store, record: OperationRecord) -> Iterator[JournalStep]:
     """The steps of an operation in order, one after the other read. Raises RefusedError for a damaged one, StoreError."""
     folder = folder_of(record.home, record.id)
-    for number, (kind, outcome) in sorted(step_numbers(store, record).items()):
-        intent = _unpacked(store, folder.at(intent_name(number, kind)))
+    for number, step in sorted(step_forms(store, record).items()):
+        intent = _unpacked(store, folder.at(intent_name(number, step.kind) + step.ending), step.ending)
         yield JournalStep(
             number,
-            kind,
+            step.kind,
             intent,
-            _unpacked(store, folder.at(outcome_name(number))) if outcome else None,
+            _unpacked(store, folder.at(outcome_name(number) + step.ending), step.ending)
+            if step.has_outcome
+            else None,
         )
 
 
@@ -141,24 +148,41 @@ def _names(store: Store, folder: Root) -> Iterator[str]:
             yield key.removeprefix(folder.prefix)
 
 
-def step_numbers(store: Store, record: OperationRecord) -> dict[int, tuple[StepKind, bool]]:
-    """Number of each step -> its kind, and whether there is an outcome. Raises RefusedError where one is missing."""
+@dataclass(frozen=True, slots=True)
+class StepForm:
+    """What the names of a step's objects tell."""
+
+    kind: StepKind
+    ending: str
+    """`LINES` or `COLUMNS`, of its intent and of its outcome."""
+    has_outcome: bool
+
+
+def step_forms(store: Store, record: OperationRecord) -> dict[int, StepForm]:
+    """Each step by its number. Raises RefusedError where an intent is missing, or there is more than one."""
     folder = folder_of(record.home, record.id)
-    kinds: dict[int, StepKind] = {}
-    outcomes: set[int] = set()
+    intents: dict[int, list[tuple[Any, str]]] = {}
+    outcomes: dict[int, list[str]] = {}
     for name in _names(store, folder):
         if intent := _INTENT.fullmatch(name):
-            kind: Any = intent[2]
-            kinds[int(intent[1])] = kind
+            intents.setdefault(int(intent[1]), []).append((intent[2], intent[3]))
         elif outcome := _OUTCOME.fullmatch(name):
-            outcomes.add(int(outcome[1]))
-    missing = (set(range(1, max(kinds, default=0) + 1)) | outcomes) - set(kinds)
-    if missing:
-        raise RefusedError(
-            f"the journal {folder.uri} is damaged: the intent of step {min(missing)} is missing",
-            hint=_INCOMPLETE_HINT,
-        )
-    return {number: (kind, number in outcomes) for number, kind in kinds.items()}
+            outcomes.setdefault(int(outcome[1]), []).append(outcome[2])
+    for number in sorted({*range(1, max(intents, default=0) + 1), *outcomes}):
+        endings = [ending for _, ending in intents.get(number, ())]
+        if not endings:
+            raise RefusedError(
+                f"the journal {folder.uri} is damaged: the intent of step {number} is missing",
+                hint=_INCOMPLETE_HINT,
+            )
+        if len(endings) > 1 or outcomes.get(number, endings) != endings:
+            raise RefusedError(
+                f"the journal {folder.uri} is damaged: step {number} is there in two forms",
+                hint="look who else writes below .xcomctl/",
+            )
+    return {
+        number: StepForm(kind, ending, number in outcomes) for number, ((kind, ending),) in intents.items()
+    }
 
 
 def _unless_damaged(read: Callable[[], OperationRecord], on_damage: Damage | None) -> OperationRecord | None:
@@ -174,7 +198,7 @@ def _unless_damaged(read: Callable[[], OperationRecord], on_damage: Damage | Non
 def _record(store: Store, home: Root, operation_id: str) -> OperationRecord:
     folder = folder_of(home, operation_id)
     address = folder.at(BEGAN)
-    began = _document(store, address, BEGAN_SCHEMA)
+    began = _document(store, address, BEGAN_SCHEMA, OLDER_SCHEMAS)
     if began is None:
         raise RefusedError(
             f"the journal {folder.uri} is damaged: its beginning is missing",
@@ -210,16 +234,20 @@ def _record(store: Store, home: Root, operation_id: str) -> OperationRecord:
         raise damaged(address) from None
 
 
-def _document(store: Store, address: ObjectAddress, schema: str) -> dict[str, Any] | None:
+def _document(
+    store: Store, address: ObjectAddress, schema: str, older: Sequence[str] = ()
+) -> dict[str, Any] | None:
     try:
-        return decode(store.read(address), schema, address)
+        return decode(store.read(address), schema, address, older=older)
     except NotFoundError:
         return None
 
 
-def _unpacked(store: Store, address: ObjectAddress) -> list[JournalEntry]:
+def _unpacked(store: Store, address: ObjectAddress, ending: str) -> list[JournalEntry]:
     try:
         raw = store.read(address)
+        if ending == COLUMNS:
+            return unpack(raw, address)
         entries = [json.loads(line) for line in gzip.decompress(raw).splitlines()]
     except (NotFoundError, OSError, EOFError, zlib.error, ValueError, RecursionError):
         raise damaged(address) from None

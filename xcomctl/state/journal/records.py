@@ -28,7 +28,10 @@ State = Literal["done", "partial", "failed", "interrupted", "unfinished"]
 JournalEntry = dict[str, Any]
 """One thing of a step, as JSON types."""
 
-BEGAN_SCHEMA = "xcomctl.operation/1"
+BEGAN_SCHEMA = "xcomctl.operation/2"
+"""Of the first one all steps were lines. Releases that know no other leave the journals of this one alone."""
+
+OLDER_SCHEMAS = ("xcomctl.operation/1",)
 ENDED_SCHEMA = "xcomctl.operation-end/1"
 
 BEGAN = "began.json"
@@ -97,11 +100,15 @@ def folder_of(home: Root, operation_id: str = "") -> Root:
     return Root(home.bucket, f"{home.prefix}{RESERVED_FOLDER}journal/{operation_id}".rstrip("/") + "/")
 
 
+LINES, COLUMNS = ".ndjson.gz", ".parquet"
+"""How the names of objects end that hold the entries of a step: lines of JSON in gzip, or columns."""
+
+
 def intent_name(number: int, kind: StepKind) -> str:
-    """Name of the object that holds what a step is about to do."""
-    return f"{number:06}-{kind}-intent.ndjson.gz"
+    """Name of the object that holds what a step is about to do, without its ending."""
+    return f"{number:06}-{kind}-intent"
 
 
 def outcome_name(number: int) -> str:
-    """Name of the object that holds what came of a step."""
-    return f"{number:06}-outcome.ndjson.gz"
+    """Name of the object that holds what came of a step, without its ending."""
+    return f"{number:06}-outcome"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from xcomctl import __version__
 from xcomctl.errors import PartialError, XcomctlError
 from xcomctl.models import Root
 from xcomctl.s3.documents import encode, encode_lines
 from xcomctl.s3.interface import Store
-from xcomctl.state.journal.reading import step_numbers
+from xcomctl.state.journal.columns import pack, table_of
+from xcomctl.state.journal.reading import step_forms
 from xcomctl.state.journal.records import (
     BEGAN,
     BEGAN_SCHEMA,
+    COLUMNS,
     ENDED,
     ENDED_SCHEMA,
+    LINES,
     Invocation,
     JournalEntry,
     OperationRecord,
@@ -26,14 +29,20 @@ from xcomctl.state.journal.records import (
     outcome_name,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Entries = Union[Sequence[JournalEntry], "pa.Table"]
+"""The entries of a step: JSON types, or columns as `columns.pack` takes them."""
+
 
 class Journal:
     """The journal of one operation, to be written to."""
 
-    def __init__(self, store: Store, home: Root, operation_id: str, *, steps: int = 0) -> None:
+    def __init__(self, store: Store, home: Root, operation_id: str) -> None:
         self._store = store
         self._home = home
-        self._steps = steps
+        self._endings: dict[int, str] = {}
         self.operation_id = operation_id
 
     @classmethod
@@ -65,22 +74,26 @@ class Journal:
     @classmethod
     def resume(cls, store: Store, record: OperationRecord) -> Journal:
         """The journal of an unfinished operation, to write what became of it. Raises StoreError, RefusedError."""
-        numbers = step_numbers(store, record)
-        return cls(store, record.home, record.id, steps=max(numbers, default=0))
+        journal = cls(store, record.home, record.id)
+        journal._endings = {number: form.ending for number, form in step_forms(store, record).items()}
+        return journal
 
-    def intent(self, kind: StepKind, entries: Sequence[JournalEntry]) -> int:
+    def intent(self, kind: StepKind, entries: Entries) -> int:
         """Write what the next step is about to do; its number, from 1 on. It is in the store when this returns.
 
         Raises StoreError.
         """
-        number = self._steps + 1
-        self._write(intent_name(number, kind), encode_lines(entries))
-        self._steps = number
+        number = max(self._endings, default=0) + 1
+        ending = LINES if isinstance(entries, Sequence) else COLUMNS
+        self._write(intent_name(number, kind) + ending, _packed(entries, ending))
+        self._endings[number] = ending
         return number
 
-    def outcome(self, number: int, entries: Sequence[JournalEntry]) -> None:
+    def outcome(self, number: int, entries: Entries) -> None:
         """Write what came of a step. Raises StoreError, also where that is known already."""
-        self._write(outcome_name(number), encode_lines(entries))
+        # As the intent, so that it cannot be known twice under two names.
+        ending = self._endings[number]
+        self._write(outcome_name(number) + ending, _packed(entries, ending))
 
     def end(
         self, summary: Mapping[str, Any], error: BaseException | None = None, *, state: State | None = None
@@ -103,6 +116,12 @@ class Journal:
 
     def _write(self, name: str, body: bytes) -> None:
         self._store.put(folder_of(self._home, self.operation_id).at(name), body, if_absent=True)
+
+
+def _packed(entries: Entries, ending: str) -> bytes:
+    if isinstance(entries, Sequence):
+        return encode_lines(entries) if ending == LINES else pack(table_of(entries))
+    return pack(entries)
 
 
 def _state_of(summary: Mapping[str, Any], error: BaseException | None) -> State:

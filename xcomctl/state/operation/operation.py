@@ -6,7 +6,7 @@ step of which the outcome is missing is settled by the next operation, which ask
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,15 @@ from xcomctl.models import Root, outermost
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import ObjectInfo, Store
 from xcomctl.s3.uploads import AbortOutcome, Upload
-from xcomctl.state.journal import Invocation, Journal, JournalEntry, StepKind, home_of, new_operation_id
+from xcomctl.state.journal import (
+    Entries,
+    Invocation,
+    Journal,
+    StepKind,
+    home_of,
+    new_operation_id,
+    outcome_table,
+)
 from xcomctl.state.lock import NO_WAIT, Lock, LockWait
 from xcomctl.state.operation.entries import abort_entry, kept_entry, kept_outcome, upload_entry
 from xcomctl.state.operation.recovery import recover_unfinished
@@ -144,25 +152,45 @@ class Operation:
         """Note what is there in the database now, for the owner markers."""
         self._seen = seen
 
-    def delete_rows(self, targets: Sequence[RowTarget], *, active_runs: bool = False) -> list[RowOutcome]:
-        """Record rows with their values, then delete those that are still as judged; see `Source.delete_rows`."""
+    def delete_rows(
+        self,
+        targets: Sequence[RowTarget],
+        *,
+        active_runs: bool = False,
+        count: Callable[[Sequence[RowOutcome]], None] = lambda _: None,
+    ) -> list[RowOutcome]:
+        """Record rows with their values, then delete those that are still as judged; see `Source.delete_rows`.
+
+        It is one step, but may take several transactions: `count` hears the outcomes of each that was committed.
+        """
         if self.journal is None:
-            return self.source.delete_rows(targets, active_runs=active_runs)
-        records = self.source.records(targets)
+            return self._delete_in_transactions(targets, active_runs, count)
+        recorded = self.source.recorded(targets)
         # A row that cannot be recorded as it was judged must not go, even if it is as judged a moment later.
         wanted = [
-            target if record is not None else replace(target, digest=_NO_DIGEST)
-            for target, record in zip(targets, records, strict=True)
+            target if place is not None else replace(target, digest=_NO_DIGEST)
+            for target, place in zip(targets, recorded.places, strict=True)
         ]
-        with self._step(
-            "delete_rows", [record.document() for record in records if record is not None]
-        ) as step:
-            results = self.source.delete_rows(wanted, active_runs=active_runs)
-            step.outcome = [
-                {"table": target.table, "row_key": target.row_key, "result": result}
-                for target, record, result in zip(targets, records, results, strict=True)
-                if record is not None
-            ]
+        with self._step("delete_rows", recorded.table) as step:
+            results = self._delete_in_transactions(wanted, active_runs, count)
+            told: dict[int, RowOutcome] = {}
+            for place, result in zip(recorded.places, results, strict=True):
+                if place is not None:
+                    told.setdefault(place, result)
+            step.outcome = outcome_table(recorded.table, [told[place] for place in range(len(told))])
+        return results
+
+    def _delete_in_transactions(
+        self,
+        targets: Sequence[RowTarget],
+        active_runs: bool,
+        count: Callable[[Sequence[RowOutcome]], None],
+    ) -> list[RowOutcome]:
+        results: list[RowOutcome] = []
+        while len(results) < len(targets):
+            outcomes = self.source.delete_rows(targets[len(results) :], active_runs=active_runs)
+            count(outcomes)
+            results += outcomes
         return results
 
     def insert_rows(self, records: Sequence[RowRecord]) -> list[InsertOutcome]:
@@ -216,9 +244,9 @@ class Operation:
         return outcomes
 
     @contextmanager
-    def _step(self, kind: StepKind, entries: Sequence[JournalEntry]) -> Iterator[_Step]:
+    def _step(self, kind: StepKind, entries: Entries) -> Iterator[_Step]:
         """One step: what is done inside has its intent on record before, and the outcome that it sets after."""
-        if self.journal is None or not entries:
+        if self.journal is None or not len(entries):
             yield _Step(0)
             return
         self.fence()
@@ -254,4 +282,4 @@ class _Step:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.outcome: list[JournalEntry] = []
+        self.outcome: Entries = []

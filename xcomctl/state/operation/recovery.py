@@ -117,13 +117,15 @@ def _in_trash(entry: JournalEntry, store: Store) -> bool:
 
 def _recover_rows(entries: Sequence[JournalEntry], source: Source, *, deleted: bool) -> list[JournalEntry]:
     records = [RowRecord.of(entry) for entry in entries]
-    there = source.records([RowTarget(one.table, one.row_key, one.written_at, one.digest) for one in records])
+    there = source.recorded(
+        [RowTarget(one.table, one.row_key, one.written_at, one.digest) for one in records]
+    )
     absent, present = ("deleted", "not_done") if deleted else ("not_done", "inserted")
     return [
         {
             "table": record.table,
             "row_key": record.row_key,
-            "result": absent if found is None else present,
+            "result": absent if place is None else present,
         }
-        for record, found in zip(records, there, strict=True)
+        for record, place in zip(records, there.places, strict=True)
     ]
