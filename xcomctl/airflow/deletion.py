@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -51,21 +52,24 @@ class Deletion:
         # Runs before rows, in the order of their ids: the order in which Airflow locks them, too.
         runs: dict[str, dict[Key, int]] = defaultdict(dict)
         active: set[int] = set()
+        ends: dict[int | None, datetime | None] = {}
         if not active_runs:
             runs |= {table: self._runs(table, list(wanted)) for table, wanted in by_table.items()}
-            active = self._active_runs({run for found in runs.values() for run in found.values()})
+            active, ends = self._active_runs({run for found in runs.values() for run in found.values()})
         rows = {table: self._rows(table, list(wanted)) for table, wanted in by_table.items()}
 
         outcomes: list[RowOutcome] = []
         chosen: dict[str, dict[Key, None]] = defaultdict(dict)
         for target, key in zip(targets, keys, strict=True):
-            current = rows[target.table].get(key)
+            current, run = rows[target.table].get(key), runs[target.table].get(key)
             if current is None or key in chosen[target.table]:
                 outcomes.append("gone")
             elif current != (target.written_at, target.digest):
                 outcomes.append("changed")
-            elif runs[target.table].get(key) in active:
+            elif run in active:
                 outcomes.append("run_active")
+            elif not active_runs and target.run_ended_at not in ("whenever", ends.get(run)):
+                outcomes.append("changed")
             else:
                 chosen[target.table][key] = None
                 outcomes.append("deleted")
@@ -90,17 +94,19 @@ class Deletion:
             }
         return found
 
-    def _active_runs(self, runs: set[int]) -> set[int]:
-        """Those runs that are not over; they cannot start again before this transaction ends."""
+    def _active_runs(self, runs: set[int]) -> tuple[set[int], dict[int | None, datetime | None]]:
+        """Those runs that are not over, and when each ended; none can start again before this transaction ends."""
         active: set[int] = set()
+        ends: dict[int | None, datetime | None] = {}
         for part in in_parts(sorted(runs)):
             statement = (
-                f"SELECT id, state FROM {self._queries.table('dag_run')} WHERE id IN :ids ORDER BY id"
-                f"{self._lock('SHARE')}"
+                f"SELECT id, state, {self._queries.time('end_date')} FROM {self._queries.table('dag_run')}"
+                f" WHERE id IN :ids ORDER BY id{self._lock('SHARE')}"
             )
-            active |= {
-                run for run, state in self._ask(statement, ids=part) if state not in TERMINAL_RUN_STATES
-            }
+            for run, state, ended_at in self._ask(statement, ids=part):
+                ends[run] = time_of(ended_at)
+                if state not in TERMINAL_RUN_STATES:
+                    active.add(run)
             current = " AND ti.working_set IS NOT NULL" if "xcom_v2" in self._queries.shape.live else ""
             statement = (
                 f"SELECT DISTINCT dr.id FROM {self._queries.table('dag_run')} dr"
@@ -108,7 +114,7 @@ class Deletion:
                 f" WHERE dr.id IN :ids AND ti.state IN :states{current}"
             )
             active |= {record[0] for record in self._ask(statement, ids=part, states=ACTIVE_TASK_STATES)}
-        return active
+        return active, ends
 
     def _rows(self, table: str, keys: list[Key]) -> dict[Key, tuple[Any, str]]:
         """Time and digest of each row that is still there, locked against change."""

@@ -68,10 +68,13 @@ class RowTarget:
     written_at: datetime | None
     digest: str
     """`models.digest_of` the raw value as it was judged."""
+    run_ended_at: datetime | Literal["whenever"] | None = "whenever"
+    """End of its run as it was judged, None where that had none; `whenever` where nobody looked at it."""
 
 
 RowOutcome = Literal["deleted", "changed", "gone", "run_active"]
-"""deleted: by us, committed. changed: value or time differ. gone: no such row. run_active: its run is not terminal."""
+"""deleted: by us, committed. changed: value or time differ, or its run ended anew since. gone: no such row.
+run_active: its run is not terminal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,10 +190,14 @@ class Plan:
 
 def row_target(action: dict[str, Any]) -> RowTarget:
     """The row of an action, as a source takes it."""
-    written_at: datetime | None = action["written_at"]
     return RowTarget(
         table=action["source_table"],
         row_key=action["row_key"],
-        written_at=None if written_at is None else written_at.replace(tzinfo=timezone.utc),
+        written_at=_aware(action["written_at"]),
         digest=action["digest"],
+        run_ended_at=_aware(action["run_ended_at"]),
     )
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=timezone.utc)

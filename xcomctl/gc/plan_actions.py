@@ -57,6 +57,7 @@ def action_schema() -> pa.Schema:
             ("row_key", string),
             ("written_at", time),
             ("digest", string),
+            ("run_ended_at", time),  # as it was when the row was judged
             # Of an object:
             ("bucket", string),
             ("object_key", string),

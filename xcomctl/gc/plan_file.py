@@ -34,7 +34,7 @@ _ACTIONS_AT_A_TIME = 5_000
 _LONGEST_LINE = 1 << 24
 """Bytes that a line can have: a damaged file must not fill the memory."""
 
-_TIMES = ("written_at", "last_modified")
+_TIMES = ("written_at", "run_ended_at", "last_modified")
 
 _NO_SUCH_SHAPE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 """What Python and Arrow raise where a document is not of the shape that is expected."""

@@ -14,7 +14,7 @@ WITH first_reference AS (
 )
 SELECT
     w.row_id AS place, 'delete_row' AS action, coalesce(w.plain_uri, f.uri) AS uri, w.dag_id, w.run_id, w.task_id, w.map_index, w.key,
-    w.size, e.reason, w.source_table, w.row_key, w.written_at, w.digest,
+    w.size, e.reason, w.source_table, w.row_key, w.written_at, w.digest, w.run_ended_at,
     NULL::VARCHAR AS bucket, NULL::VARCHAR AS object_key, NULL::VARCHAR AS etag, NULL::TIMESTAMP AS last_modified,
     NULL::BOOLEAN AS reusable, NULL::VARCHAR AS trash_key, NULL::VARCHAR AS version_id, NULL::VARCHAR AS marker_id
 FROM expiring_rows e JOIN rows w USING (row_id) LEFT JOIN first_reference f USING (row_id);
@@ -29,7 +29,7 @@ SELECT
         WHEN 'orphaned' THEN 'orphaned: no row references it, written ' || strftime(o.last_modified, '%Y-%m-%d %H:%M') || ' UTC'
         ELSE s.reason
     END AS reason,
-    NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest,
+    NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest, NULL::TIMESTAMP AS run_ended_at,
     o.bucket, o.key AS object_key, o.etag, o.last_modified,
     -- A writer may put this very key again, unless the whole of it is unique per write.
     coalesce(o.uuid_hash IS NULL OR o.tail <> '', true) AS reusable,

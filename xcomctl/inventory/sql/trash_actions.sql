@@ -30,7 +30,7 @@ SELECT
         WHEN 'restore_object' THEN 'in the trash, and a row references it'
         ELSE 'in the trash for ' || format('{:.1f}', epoch($now - discarded_at) / 86400) || 'd'
     END AS reason,
-    NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest,
+    NULL::VARCHAR AS source_table, NULL::VARCHAR AS row_key, NULL::TIMESTAMP AS written_at, NULL::VARCHAR AS digest, NULL::TIMESTAMP AS run_ended_at,
     bucket, original_key AS object_key, etag, discarded_at AS last_modified, NULL::BOOLEAN AS reusable,
     trash_key, version_id, marker_id
 FROM judged WHERE action IS NOT NULL;
