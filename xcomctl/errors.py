@@ -64,5 +64,9 @@ class StoreError(XcomctlError):
     exit_code = 7
 
 
+class DeniedError(StoreError):
+    """The store does not let these credentials do this; exit 7."""
+
+
 class ConflictError(StoreError):
     """A write was refused because its condition does not hold: somebody else wrote the object; exit 7."""

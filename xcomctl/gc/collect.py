@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from xcomctl.gc.guards import DEFAULT_MAX_SHARE, judge, note_left_behind
+from xcomctl.gc.guards import DEFAULT_MAX_SHARE, Background, judge, note_left_behind
 from xcomctl.gc.plan import Basis, Plan
 from xcomctl.gc.plan_actions import Actions, planned_actions
 from xcomctl.inventory.classify import bytes_by_state, totals, trash_totals
@@ -17,7 +17,7 @@ from xcomctl.inventory.shards import Shard
 from xcomctl.inventory.trash_contents import trash_actions
 from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy
-from xcomctl.state.owner import read_owners
+from xcomctl.state.ownership import read_ownership
 from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 from xcomctl.units import exact_duration
 
@@ -91,7 +91,7 @@ def plan_collection(
 
     Raises UsageError, RefusedError, SourceError, StoreError; never changes anything.
     """
-    owners = read_owners(sides.store, outermost(sides.roots))
+    ownership = read_ownership(sides.store, outermost(sides.roots))
     actions = Actions(sides.resources.tmp)
 
     def plan_actions(found: Judged) -> None:
@@ -107,7 +107,13 @@ def plan_collection(
             actions.add(found.own(of_the_trash))
 
     with judged(sides, scope.question(), before_settling=plan_actions) as found:
-        basis = Basis.of(sides, found.scan, endpoint=endpoint, policy_digest=scope.policy_digest)
+        basis = Basis.of(
+            sides,
+            found.scan,
+            endpoint=endpoint,
+            policy_digest=scope.policy_digest,
+            inside=[one.root for one in found.inside],
+        )
         counted = totals(found.inventory)
         return Plan(
             created_at=now,
@@ -117,9 +123,15 @@ def plan_collection(
             | (_weights(found) if weighed else {}),
             guards=judge(
                 found,
-                database=basis.database,
-                owners=owners,
-                rows_left_behind=note_left_behind(found, sides, owners, database=basis.database, now=now),
+                Background(
+                    sides.source,
+                    basis.database,
+                    replace(ownership, inside=found.inside),
+                    seen=ownership.seen(basis.database, str(scope.shard or ""), basis.claims or ""),
+                    rows_left_behind=note_left_behind(
+                        found, sides, ownership.ours(basis.database), database=basis.database, now=now
+                    ),
+                ),
                 # What is purged from the trash goes for want of a reference, too.
                 deletes_orphans=(scope.orphans and counted.objects_orphaned > 0)
                 or actions.counts["purge_object"] > 0,

@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from xcomctl import __version__
-from xcomctl.errors import NotFoundError, StoreError
+from xcomctl.errors import DeniedError, NotFoundError, StoreError
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.bucket_settings import bucket_settings
 from xcomctl.s3.copy import Copier, failed, info_of
@@ -139,7 +139,11 @@ class S3Store:
 
     def stat_many(self, addresses: Sequence[ObjectAddress]) -> list[ObjectInfo | StoreErrorInfo | None]:
         """`stat` of many objects in parallel, in order; an object that cannot be asked for is a StoreErrorInfo."""
-        return in_parallel(self.stat, addresses, lambda _, error: StoreErrorInfo(str(error), error.hint))
+        return in_parallel(
+            self.stat,
+            addresses,
+            lambda _, error: StoreErrorInfo(str(error), error.hint, isinstance(error, DeniedError)),
+        )
 
     def read(self, address: ObjectAddress, start: int = 0, length: int | None = None) -> bytes:
         """Bytes `start` to `start + length` of an object (to its end if None), fewer where it ends before.

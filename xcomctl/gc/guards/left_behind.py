@@ -21,18 +21,18 @@ REMEMBERED = timedelta(days=7)
 
 
 def note_left_behind(
-    found: Judged, sides: Sides, owners: Sequence[Owner], *, database: str, now: datetime
+    found: Judged, sides: Sides, ours: Sequence[Owner], *, database: str, now: datetime
 ) -> int:
     """Fill `left_behind` (bucket, key) with what the deleted rows referenced; how many rows went unmentioned.
 
-    The number is of those rows of which the owner markers do not know yet. Raises StoreError. What is damaged of a
+    The number is of those rows of which the owner markers, `ours`, do not know yet. Raises StoreError. What is damaged of a
     journal, or of another database, tells nothing. `now` is for where there is no store whose clock could be asked.
     """
     inventory, store = found.inventory, sides.store
     if store is None or not inventory.roots:
         return 0
     now = found.scan.store_at or now
-    known_at = max((one.written_at for one in owners if one.database == database), default=None)
+    known_at = max((one.written_at for one in ours), default=None)
     unmentioned = 0
     for record in _broken_off(store, inventory, database, now - REMEMBERED):
         try:
