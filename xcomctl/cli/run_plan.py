@@ -117,9 +117,7 @@ def _consent(plan: Plan, log: StderrLog, style: OutputStyle, options: ApplyOptio
 
 def _although(refused: list[Guard]) -> str:
     strangers = sum(group.objects for guard in refused for group in guard.groups)
-    return (
-        f", although {quantity(strangers, 'object')} of them may be another deployment's" if strangers else ""
-    )
+    return f", although {strangers:,} of them may be another deployment's" if strangers else ""
 
 
 def _recover_unfinished(plan: Plan, session: Session, options: ApplyOptions, log: StderrLog) -> None:
