@@ -19,7 +19,8 @@ from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import LockedError, StoreError
 from xcomctl.gc.plan import Plan
 from xcomctl.gc.removal import Removal, plan_removal
-from xcomctl.inventory.judging import Sides
+from xcomctl.inventory.explain import explain
+from xcomctl.inventory.judging import Question, Sides
 from xcomctl.inventory.shards import Shard
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.store import S3Settings, S3Store
@@ -90,6 +91,19 @@ def test_a_row_that_expires_takes_nothing_from_the_root_of_another_database(
     here.push("etl", "ancient", key=theirs, age=40 * DAY)
     plan = here.plan(MONTH, accepted=[f"owner={staging.source.identity()}"], orphans=False)
     assert (plan.action_counts()["delete_row"], deleted_keys(plan)) == (1, set())
+
+
+def test_explain_says_in_whose_root_an_object_lies(deploy: Deploy, staging: Deployment) -> None:
+    """It is foreign there, with the name of the database."""
+    here = around(deploy)
+    (theirs,) = staging.keys() & staging.named()
+    subject = ObjectAddress(here.bucket, theirs)
+    found = explain(subject, here.sides(), Question(min_age=timedelta(hours=-1))).object
+    assert found is not None
+    assert (found.state, found.reason) == (
+        "foreign",
+        f"it lies in {staging.root}, the root of another database: {staging.source.info().label}",
+    )
 
 
 def test_a_root_inside_of_our_own_is_ours(deploy: Deploy) -> None:
