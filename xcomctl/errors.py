@@ -68,5 +68,9 @@ class DeclinedError(StoreError):
     """The store is there and does not do this: a right is missing, or it does not know the request; exit 7."""
 
 
+class DeniedError(DeclinedError):
+    """The store does not let these credentials do this; exit 7."""
+
+
 class ConflictError(StoreError):
     """A write was refused because its condition does not hold: somebody else wrote the object; exit 7."""

@@ -17,6 +17,19 @@ def told(result: Result) -> list[str]:
 
 def answered(xcomctl: Command, answer: str, *arguments: str) -> tuple[int, str]:
     """Run it on a terminal and answer its question; how it ended, and everything that the terminal showed."""
+    code, shown, asked = _on_terminal(xcomctl, answer, *arguments)
+    assert asked, shown
+    return code, shown
+
+
+def unasked(xcomctl: Command, *arguments: str) -> tuple[int, str]:
+    """Run it on a terminal, where it may ask, and does not."""
+    code, shown, asked = _on_terminal(xcomctl, "n", *arguments)
+    assert not asked, shown
+    return code, shown
+
+
+def _on_terminal(xcomctl: Command, answer: str, *arguments: str) -> tuple[int, str, bool]:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, *arguments],
@@ -37,5 +50,4 @@ def answered(xcomctl: Command, answer: str, *arguments: str) -> tuple[int, str]:
                 os.write(ours, f"{answer}\n".encode())
                 replied = True
     os.close(ours)
-    assert replied, shown.decode()
-    return process.returncode, shown.decode()
+    return process.returncode, shown.decode(), replied

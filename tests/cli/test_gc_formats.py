@@ -51,6 +51,8 @@ def test_the_plan_as_a_document(xcomctl: Command, here: Deployment) -> None:
         "policy_digest",
         "tool_version",
         "inventory",
+        "claims",
+        "inside",
         "totals",
         "guards",
         "notes",

@@ -33,6 +33,20 @@ def test_what_was_written_is_read(bench: Bench) -> None:
     assert (first, read_owner(bench.store, root)) == (OWNER, empty)
 
 
+def test_a_marker_counts_for_nothing_that_was_written_after_it(bench: Bench) -> None:
+    """Nothing of it was there to be collected: the store's time of the marker is the latest that it can tell of."""
+    root = Root(bench.bucket, "xcom/")
+    early = replace(OWNER, collected={"": AT}, claims="0a1b")
+    write_owner(bench.store, root, early, None)
+    first = read_owner(bench.store, root)
+    write_owner(bench.store, root, replace(early, collected={"": AT + timedelta(days=36_500)}), first)
+    late, info = read_owner(bench.store, root), bench.store.stat(owner_address(root))
+    assert first is not None
+    assert late is not None
+    assert info is not None
+    assert (first.collected, late.collected) == ({"": AT}, {"": info.last_modified})
+
+
 def test_a_marker_that_somebody_else_wrote_meanwhile_stays(bench: Bench) -> None:
     """A marker is only put in the place of the one that was read."""
     root = Root(bench.bucket)

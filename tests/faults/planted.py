@@ -22,6 +22,7 @@ from xcomctl.gc.plan import Plan
 from xcomctl.gc.plan_actions import Actions, action_schema
 from xcomctl.gc.plan_file import load, save
 from xcomctl.inventory.snapshot_file import TABLES
+from xcomctl.models import Root
 
 Document = dict[str, Any]
 
@@ -75,6 +76,10 @@ OWNERS: dict[str, Callable[[Document], bytes]] = {
     "a run that is no number": _told(newest_run="many"),
     "a time before all": _told(written_at="0001-01-01T00:00:00+14:00"),
     "no database": _without("database"),
+    "collections that are no mapping": _told(collected=[1]),
+    "a collection up to no time": _told(collected={"": 5}),
+    "a collection up to a time before all": _told(collected={"": "0001-01-01T00:00:00+14:00"}),
+    "claims that are no digest": _told(claims={"$ne": ""}),
 }
 
 LOCK = {
@@ -195,6 +200,13 @@ PLANS: dict[str, Forger] = {
     "rows of runs that are not over": _scope(active_runs=True),
     "a backup to a place of its own": _scope(backup_to="s3://mallory/xcoms"),
     "a backup to no place": _scope(backup_to=["s3://mallory/xcoms"]),
+    "a root inside that is outside": lambda estate, plan: replace(
+        plan, basis=replace(plan.basis, inside=(Root("mallory", "xcoms/"),))
+    ),
+    "claims that are no digest": lambda _, plan: replace(
+        plan,
+        basis=replace(plan.basis, claims={"$ne": ""}),  # type: ignore[arg-type]
+    ),
     "the root of the whole bucket": lambda estate, plan: replace(
         plan, scope={**plan.scope, "roots": [f"s3://{estate.root[0]}"]}
     ),

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.unit.test_inventory import NOW, ONE, ROOT, TWO, objects, row, rows
+from xcomctl.airflow.database import DatabaseSource
 from xcomctl.dialects.registry import DialectRegistry
 from xcomctl.errors import UsageError
-from xcomctl.gc.guards import acceptances, judge
+from xcomctl.gc.guards import Background, acceptances, judge
 from xcomctl.gc.plan import Guard
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import classify
@@ -17,6 +18,7 @@ from xcomctl.inventory.judging import Judged
 from xcomctl.inventory.scan import Scan
 from xcomctl.policy import Policy
 from xcomctl.state.owner import Owner
+from xcomctl.state.ownership import OwnedRoot, Ownership
 
 OURS = "0123456789abcdef"
 OTHER = "fedcba9876543210"
@@ -25,6 +27,11 @@ OTHER = "fedcba9876543210"
 def owner(database: str = OURS, *, rows: int = 0, newest_run: int | None = None) -> Owner:
     """A marker that an operation left."""
     return Owner(database, "sqlite:////airflow.db", rows, newest_run, None, NOW, "0.1.0")
+
+
+def ownership_of(owners: Sequence[Owner]) -> Ownership:
+    """The root with these markers."""
+    return Ownership(at=tuple(OwnedRoot(ROOT, one.database, one.label, one) for one in owners))
 
 
 def guards(
@@ -51,8 +58,7 @@ def guards(
                 inventory,
                 Scan(NOW, NOW, skew, replica, NOW, open_for, newest_run=1, known_dags=frozenset(known)),
             ),
-            database=OURS,
-            owners=owners,
+            Background(DatabaseSource("sqlite:///not-asked.db"), OURS, ownership_of(owners)),
             deletes_orphans=deletes,
             max_share=max_share,
             accepted=accepted,
@@ -79,6 +85,8 @@ def test_two_sides_that_fit_pass() -> None:
         "cross_match": (True, 1.0, 0.1),
         "unreadable_references": (True, 0, 0),
         "unknown_dags": (True, 0, 0),
+        "unknown_runs": (True, 0, 20),
+        "unused_dialects": (True, 0, 0),
         "orphan_share": (True, 1, 100),
         "owner": (True, OURS, OURS),
         "open_transaction": (True, 0, 24),
@@ -183,7 +191,7 @@ def test_a_forgotten_transaction_is_refused(hours: float, passes: bool) -> None:
     ("written", "known", "value"),
     [
         (timedelta(days=6), frozenset({"etl"}), 1),
-        (timedelta(days=8), frozenset({"etl"}), 0),
+        (timedelta(days=800), frozenset({"etl"}), 1),
         (timedelta(days=6), frozenset({"etl", "alien"}), 0),
     ],
     ids=["lately", "long ago", "known"],
@@ -191,7 +199,7 @@ def test_a_forgotten_transaction_is_refused(hours: float, passes: bool) -> None:
 def test_objects_of_unknown_dags_look_like_another_deployment(
     written: timedelta, known: frozenset[str], value: int
 ) -> None:
-    """If they were written within a week: DAGs that were removed long ago left orphans like any other."""
+    """Whenever they wrote last: a monthly DAG is at rest for weeks."""
     alien = f"prod/alien/r1/load/{TWO}"
     found = guards([LIVE, alien], [f"s3://xcoms/{LIVE}"], known=known, written=written)
     assert refused(found) == ({"unknown_dags": value} if value else {})
@@ -199,8 +207,9 @@ def test_objects_of_unknown_dags_look_like_another_deployment(
 
 def test_a_component_that_was_cut_names_no_dag() -> None:
     """A DAG id too long for a key is marked there as cut: it is not an unknown DAG's."""
+    whole = "prod/etl/r1/load/-1/return_value/33333333-3333-4333-8333-333333333333.json"
     cut = f"prod/very_long%7E0123abcd/r1/load/-1/return_value/{TWO}.json"
-    assert refused(guards([LIVE, cut], [f"s3://xcoms/{LIVE}"])) == {}
+    assert refused(guards([LIVE, whole, cut], [f"s3://xcoms/{LIVE}", whole])) == {}
 
 
 def test_replicas_and_clocks_are_judged_always() -> None:

@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from xcomctl.airflow.interface import RunHistory
 from xcomctl.airflow.queries import Queries
+from xcomctl.airflow.records import clean, time_of
+from xcomctl.airflow.row_sets import Column, in_parts, row_set
+
+_RUNS_AT_A_TIME = 10_000
 
 
 def known_dag_ids(connection: Connection, queries: Queries) -> set[str]:
@@ -36,6 +43,45 @@ def _distinct_dag_ids(queries: Queries, name: str) -> str:
         f"SELECT (SELECT min(t.dag_id) FROM {table} t WHERE t.dag_id > found.dag_id) "
         "FROM found WHERE found.dag_id IS NOT NULL) SELECT dag_id FROM found"
     )
+
+
+def run_history(connection: Connection, queries: Queries) -> RunHistory:
+    """How far back the runs reach; see `airflow.interface.Snapshot.run_history`."""
+    table = queries.table("dag_run")
+    columns = queries.shape.columns["dag_run"]
+    # A run that is over began at some time, also where nobody noted when.
+    due = f"CASE WHEN r.end_date IS NOT NULL THEN {queries.run_at('r')} END"
+    began = f"coalesce(r.start_date, {due})" if "start_date" in columns else due
+    manual = "run_type = 'manual'" if "run_type" in columns else "1 = 0"
+    oldest = {
+        clean(dag_id): at
+        for dag_id, began_at in connection.execute(
+            sa.text(f"SELECT r.dag_id, {queries.time(f'min({began})')} FROM {table} r GROUP BY r.dag_id")
+        )
+        if (at := time_of(began_at)) is not None
+    }
+    # `db clean` keeps the newest run of each DAG that was not started by hand, however old it is.
+    whole_since = connection.execute(
+        sa.text(
+            f"SELECT {queries.time(f'min({began})')} FROM {table} r LEFT JOIN"
+            f" (SELECT r.dag_id AS dag_id, max({began}) AS newest FROM {table} r WHERE NOT ({manual}) GROUP BY r.dag_id) k"
+            f" ON k.dag_id = r.dag_id WHERE {manual} OR k.newest IS NULL OR {began} < k.newest"
+        )
+    ).scalar()
+    return RunHistory(oldest, time_of(whole_since))
+
+
+def run_ids(
+    connection: Connection, queries: Queries, dag_ids: Collection[str]
+) -> Iterator[list[tuple[str, str]]]:
+    """DAG and run id of every run of these DAGs, in parts."""
+    for part in in_parts(sorted(dag_ids), queries.engine):
+        wanted = row_set([Column("r.dag_id")], [(dag_id,) for dag_id in part], queries.engine)
+        source = wanted.of(f"{queries.table('dag_run')} r")
+        statement = wanted.statement(f"SELECT r.dag_id, r.run_id FROM {source} WHERE {wanted.condition}")
+        found = connection.execute(*statement)
+        while records := found.fetchmany(_RUNS_AT_A_TIME):
+            yield [(clean(dag_id), clean(run_id)) for dag_id, run_id in records]
 
 
 def run_ids_with_xcoms(connection: Connection, queries: Queries, dag_id: str, limit: int) -> list[str]:

@@ -220,6 +220,16 @@ class Mention:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """How far back the runs of a database reach."""
+
+    oldest: Mapping[str, datetime]
+    """When the oldest run of each DAG began that the database still has."""
+    whole_since: datetime | None
+    """From when on `airflow db clean` removed no run: the oldest one's begin, beside those that it keeps of each DAG."""
+
+
 class Snapshot(Protocol):
     """One consistent, read-only view of the database."""
 
@@ -259,6 +269,12 @@ class Snapshot(Protocol):
 
     def newest_run(self) -> int | None:
         """The highest number that any DAG run has, with XComs or without; None if there is no run."""
+
+    def run_history(self) -> RunHistory:
+        """How far back the runs reach. Runs that have not begun do not count."""
+
+    def run_ids(self, dag_ids: Collection[str]) -> Iterator[list[tuple[str, str]]]:
+        """DAG and run id of every run of these DAGs, with XComs or without, in parts."""
 
     def records(self, selection: Selection) -> Iterator[RowRecord]:
         """Every row of the live tables that the selection matches (globs included), streamed, with all columns."""

@@ -15,9 +15,9 @@ from sqlalchemy.engine import Connection
 from xcomctl.airflow.adbc import session_beside
 from xcomctl.airflow.connections import Connections
 from xcomctl.airflow.dag_scope import DagScope
-from xcomctl.airflow.directory import known_dag_ids
+from xcomctl.airflow.directory import known_dag_ids, run_history, run_ids
 from xcomctl.airflow.failures import translate_database_errors
-from xcomctl.airflow.interface import Mention, RowRecord, Selection
+from xcomctl.airflow.interface import Mention, RowRecord, RunHistory, Selection
 from xcomctl.airflow.places import Place, mentions, require_rights
 from xcomctl.airflow.queries import Queries
 from xcomctl.airflow.records import time_of
@@ -118,6 +118,16 @@ class DatabaseSnapshot:
         with translate_database_errors(self._address):
             newest = _scalar(self._connection, f"SELECT max(id) FROM {self._queries.table('dag_run')}")
         return None if newest is None else int(newest)
+
+    def run_history(self) -> RunHistory:
+        """How far back the runs reach; see `airflow.interface.Snapshot.run_history`."""
+        with translate_database_errors(self._address):
+            return run_history(self._connection, self._queries)
+
+    def run_ids(self, dag_ids: Collection[str]) -> Iterator[list[tuple[str, str]]]:
+        """DAG and run id of every run of these DAGs, in parts."""
+        with translate_database_errors(self._address):
+            yield from run_ids(self._connection, self._queries, dag_ids)
 
     def records(self, selection: Selection) -> Iterator[RowRecord]:
         """Every row of the live tables that is meant, with all columns; see `airflow.interface.Snapshot.records`."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xcomctl.config.session import Session
     from xcomctl.models import Root
     from xcomctl.state.lock import LockWait
-    from xcomctl.state.operation import Operation
+    from xcomctl.state.operation import Extent, Operation
 
 
 def begin_operation(
@@ -30,6 +30,7 @@ def begin_operation(
     plan_id: str | None = None,
     trash_keep: timedelta | None = None,
     lock_wait: LockWait | None = None,
+    extent: Extent | None = None,
 ) -> AbstractContextManager[Operation]:
     """The operation of this command on the sides of the session; entering it settles what earlier ones left open.
 
@@ -38,7 +39,7 @@ def begin_operation(
     """
     from xcomctl.state.journal import Invocation
     from xcomctl.state.lock import NO_WAIT
-    from xcomctl.state.operation import Operation
+    from xcomctl.state.operation import Extent, Operation
     from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 
     return Operation.begin(
@@ -48,7 +49,14 @@ def begin_operation(
         Invocation(command, session.configuration.actor(), datetime.now(timezone.utc), plan_id),
         trash_keep=DEFAULT_TRASH_KEEP if trash_keep is None else trash_keep,
         lock_wait=NO_WAIT if lock_wait is None else lock_wait,
+        extent=Extent() if extent is None else extent,
     )
+
+
+def can_be_asked() -> bool:
+    """Whether there is somebody at a terminal."""
+    # A closed stdin is None.
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def consent(
@@ -67,8 +75,7 @@ def consent(
     """
     if yes:
         return True
-    # A closed stdin is None.
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not can_be_asked():
         raise UsageError(f"{otherwise}, and there is no terminal to ask at", hint=hint)
     if show is not None:
         show()

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xcomctl.cli.operations import begin_operation, consent
+from xcomctl.cli.operations import begin_operation, can_be_asked, consent
 from xcomctl.cli.results import emit_outcome, emit_plan, show_plan
 from xcomctl.cli.stages import stages
 from xcomctl.errors import LockedError, PartialError, RefusedError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xcomctl.cli.stderr import StderrLog
     from xcomctl.config.session import Session
     from xcomctl.gc.apply import Outcome
-    from xcomctl.gc.plan import Plan
+    from xcomctl.gc.plan import Guard, Plan
     from xcomctl.state.operation import Operation
 
 _NOTHING = {"apply": "the plan does nothing", "rm": "no XCom matches"}
@@ -96,14 +96,15 @@ def _consent(plan: Plan, log: StderrLog, style: OutputStyle, options: ApplyOptio
             log.note(f"applying this would be refused by {guard.id}: {guard.cause}")
         log.note(f"dry run: nothing was deleted; applying it would delete {plan_summary(plan)}")
         return False
-    if refused:
+    # Who can be asked sees first what a guard found, and answers for that, too.
+    if refused and (options.yes or not can_be_asked() or not all(guard.groups for guard in refused)):
         overrule = " ".join(f"--accept {guard.acceptance}" for guard in refused)
         raise RefusedError(
             f"refused by {', '.join(guard.id for guard in refused)}: {refused[0].cause}; nothing was deleted",
             hint=f"check --db and --store; if this is meant, add {overrule}",
         )
     agreed = consent(
-        f"Delete {plan_summary(plan)}?",
+        f"Delete {plan_summary(plan)}{_although(refused)}?",
         yes=options.yes,
         otherwise=f"nothing was deleted: {plan_summary(plan)} would go",
         hint="add --yes to delete, or --dry-run to see the plan"
@@ -114,6 +115,11 @@ def _consent(plan: Plan, log: StderrLog, style: OutputStyle, options: ApplyOptio
     if not agreed:
         log.note("nothing was deleted")
     return agreed
+
+
+def _although(refused: list[Guard]) -> str:
+    strangers = sum(group.objects for guard in refused for group in guard.groups)
+    return f", although {strangers:,} of them may be another deployment's" if strangers else ""
 
 
 def _recover_unfinished(plan: Plan, session: Session, options: ApplyOptions, log: StderrLog) -> None:
@@ -142,7 +148,7 @@ def _begin_operation(
     plan: Plan, session: Session, options: ApplyOptions, log: StderrLog
 ) -> AbstractContextManager[Operation]:
     """An operation for the plan."""
-    from xcomctl.gc.freshness import roots_of
+    from xcomctl.gc.freshness import extent_of, roots_of
     from xcomctl.state.lock import LockWait
 
     def waiting(cause: str) -> None:
@@ -155,6 +161,7 @@ def _begin_operation(
         plan_id=plan.plan_id,
         trash_keep=parse_duration(plan.scope["trash_keep"]),
         lock_wait=LockWait(options.wait_lock, waiting),
+        extent=extent_of(plan),
     )
 
 

@@ -9,9 +9,9 @@ from xcomctl.doctor.context import CheckContext
 from xcomctl.doctor.interface import CheckResult
 from xcomctl.inventory.unfinished_uploads import ABANDONED_AFTER, find_uploads
 from xcomctl.models import RESERVED_FOLDER, Root
-from xcomctl.s3.interface import StoreErrorInfo
 from xcomctl.state.lock import read_holder
-from xcomctl.state.owner import Owner, owner_address, read_owner
+from xcomctl.state.owner import read_owner
+from xcomctl.state.ownership import OwnedRoot, marked_roots, roots_above
 from xcomctl.state.trash.places import TRASH_FOLDER
 from xcomctl.units import exact_duration, format_duration, format_size, format_time, quantity
 
@@ -37,15 +37,15 @@ def owner(context: CheckContext, root: Root) -> Iterator[CheckResult]:
             facts={"database": identity, "owner": marker.database},
         )
         return
-    for place, other in _neighbours(context, root):
+    for other in _neighbours(context, root):
         if other.database != identity:
             yield CheckResult(
                 name,
                 "fail",
-                f"{root.uri} overlaps with {place.uri}, which belongs to another database, {other.label}",
+                f"{root.uri} overlaps with {other.root.uri}, which belongs to another database, {other.label}: gc refuses",
                 "give each deployment a root of its own, none inside of another",
                 subject=root.uri,
-                facts={"database": identity, "owner": other.database, "place": place.uri},
+                facts={"database": identity, "owner": other.database, "place": other.root.uri},
             )
             return
     yield CheckResult(
@@ -58,23 +58,14 @@ def owner(context: CheckContext, root: Root) -> Iterator[CheckResult]:
     )
 
 
-def _neighbours(context: CheckContext, root: Root) -> Iterator[tuple[Root, Owner]]:
+def _neighbours(context: CheckContext, root: Root) -> list[OwnedRoot]:
     """Roots above and directly below that have a marker. Where we may not look, there is none."""
-    segments = root.prefix.split("/")[:-1]
-    above = [Root(root.bucket, "".join(f"{one}/" for one in segments[:at])) for at in range(len(segments))]
     below = [
         Root(root.bucket, root.prefix + folder)
         for folder in context.store.folders(root)[:_NEIGHBOURS]
         if folder != RESERVED_FOLDER
     ]
-    places = [*above, *below]
-    found = context.store.stat_many([owner_address(place) for place in places])
-    for place, info in zip(places, found, strict=True):
-        if info is None or isinstance(info, StoreErrorInfo):
-            continue
-        marker = read_owner(context.store, place)
-        if marker is not None:
-            yield place, marker
+    return marked_roots(context.store, [*roots_above(root), *below])
 
 
 def lock(context: CheckContext, root: Root) -> Iterator[CheckResult]:

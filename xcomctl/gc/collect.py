@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from xcomctl.gc.guards import DEFAULT_MAX_SHARE, find_broken_off, judge, note_left_behind
+from xcomctl.gc.guards import DEFAULT_MAX_SHARE, Background, find_broken_off, judge, note_left_behind
 from xcomctl.gc.plan import Basis, Plan
 from xcomctl.gc.plan_actions import Actions, planned_actions
 from xcomctl.inventory.classify import bytes_by_state, totals, trash_totals
@@ -20,7 +20,7 @@ from xcomctl.inventory.unfinished_uploads import upload_actions, upload_totals
 from xcomctl.meanwhile import Meanwhile
 from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy
-from xcomctl.state.owner import read_owners
+from xcomctl.state.ownership import read_ownership
 from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 from xcomctl.units import exact_duration
 
@@ -99,7 +99,7 @@ def plan_collection(
     Raises UsageError, RefusedError, SourceError, StoreError; never changes anything.
     """
     roots = outermost(sides.roots)
-    owners = Meanwhile(partial(read_owners, sides.store, roots))
+    ownership = Meanwhile(partial(read_ownership, sides.store, roots))
     broken_off = Meanwhile(partial(find_broken_off, sides.store, roots, now))
     database = Meanwhile(sides.source.identity)
     actions = Actions(sides.resources.tmp)
@@ -124,7 +124,9 @@ def plan_collection(
             database=database.result(),
             endpoint=endpoint,
             policy_digest=scope.policy_digest,
+            inside=[one.root for one in found.inside],
         )
+        owned = replace(ownership.result(), inside=found.inside)
         counted = totals(found.inventory)
         return Plan(
             created_at=now,
@@ -135,10 +137,14 @@ def plan_collection(
             | (_weights(found) if weighed else {}),
             guards=judge(
                 found,
-                database=basis.database,
-                owners=owners.result(),
-                rows_left_behind=note_left_behind(
-                    found, sides, broken_off.result(), owners.result(), database=basis.database
+                Background(
+                    sides.source,
+                    basis.database,
+                    owned,
+                    seen=owned.seen(basis.database, str(scope.shard or ""), basis.claims or ""),
+                    rows_left_behind=note_left_behind(
+                        found, sides, broken_off.result(), owned.ours(basis.database), database=basis.database
+                    ),
                 ),
                 # What is purged from the trash goes for want of a reference, too, and so do unfinished uploads.
                 deletes_orphans=(scope.orphans and counted.objects_orphaned > 0)

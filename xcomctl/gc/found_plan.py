@@ -53,6 +53,11 @@ def require_own_plan(
         raise _refused(
             "no store is given, and the file alone must not say which", f"if they are yours: {named}"
         )
+    for one in plan.basis.inside:
+        if not any(root.contains(one.at("")) for root in roots):
+            raise _refused(
+                f"it names {one.at('').uri} as a root inside of its stores, and that is outside", _NEW
+            )
     place = plan.scope.get("backup_to")
     if place is not None and place != backup_to:
         raise _refused(

@@ -13,7 +13,9 @@ from xcomctl.gc.guards import judge_surroundings, overruled
 from xcomctl.gc.plan import Plan
 from xcomctl.models import Root, outermost
 from xcomctl.s3.interface import Store
-from xcomctl.state.owner import read_owners
+from xcomctl.state.operation import Extent
+from xcomctl.state.owner import Collected
+from xcomctl.state.ownership import read_ownership
 from xcomctl.units import CLOCKS_MAY_DIFFER, format_duration
 
 OLDEST_PLAN = timedelta(hours=24)
@@ -22,6 +24,16 @@ OLDEST_PLAN = timedelta(hours=24)
 def roots_of(plan: Plan) -> tuple[Root, ...]:
     """The roots that a plan is for."""
     return tuple(Root.parse(uri) for uri in plan.scope["roots"])
+
+
+def extent_of(plan: Plan) -> Extent:
+    """What of its roots the plan is about, as the operation has to know it that carries it out."""
+    scope, basis = plan.scope, plan.basis
+    is_whole = bool(scope.get("orphans")) and scope.get("dag") is None and basis.claims is not None
+    return Extent(
+        basis.inside,
+        Collected(scope.get("shard") or "", basis.cutoff, basis.claims or "") if is_whole else None,
+    )
 
 
 def require_fresh(
@@ -72,7 +84,7 @@ def require_fresh(
         guard.id: guard
         for guard in judge_surroundings(
             database=identity,
-            owners=read_owners(store, needed),
+            ownership=read_ownership(store, needed, basis.inside),
             skew=skew,
             is_replica=is_replica,
             accepted=accepted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
@@ -12,16 +12,48 @@ from typing import Any
 
 from xcomctl import __version__
 from xcomctl.airflow.interface import RowTarget
+from xcomctl.dialects.interface import Dialects
+from xcomctl.errors import UsageError
 from xcomctl.gc.plan_actions import PUBLIC_COLUMNS, ActionKind, Actions
 from xcomctl.inventory.judging import Sides
 from xcomctl.inventory.scan import Scan
-from xcomctl.models import ObjectAddress
+from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.interface import ObjectInfo, StoreErrorInfo
 from xcomctl.units import format_time
 
 SCHEMA = "xcomctl.plan/1"
 
 _TARGETS_AT_A_TIME = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class GuardGroup:
+    """Some of the objects about which a guard is: those of one DAG, or of one dialect where their keys name none."""
+
+    name: str
+    objects: int
+    size: int
+    runs: int
+    oldest_at: datetime
+    """When the first of them was written, by the store's clock."""
+    newest_at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """The group as JSON types."""
+        times = {"oldest_at": self.oldest_at.isoformat(), "newest_at": self.newest_at.isoformat()}
+        return {**asdict(self), **times}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> GuardGroup:
+        """Read what `document` wrote. Raises KeyError, TypeError, ValueError for anything else."""
+        return cls(
+            name=str(document["name"]),
+            objects=int(document["objects"]),
+            size=int(document["size"]),
+            runs=int(document["runs"]),
+            oldest_at=_time_of(document["oldest_at"]),
+            newest_at=_time_of(document["newest_at"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +66,23 @@ class Guard:
     limit: float | str
     cause: str
     """Why it refuses, with the numbers, in one line."""
+    groups: tuple[GuardGroup, ...] = ()
+    """What to look at before a yes, the largest first: who has seen these may be asked, others must accept the value."""
+
+    def document(self) -> dict[str, Any]:
+        """The guard as JSON types."""
+        return {**asdict(self), "groups": [group.document() for group in self.groups]}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Guard:
+        """Read what `document` wrote. Raises KeyError, TypeError, ValueError for anything else."""
+        groups = tuple(GuardGroup.from_document(group) for group in document.get("groups", ()))
+        return cls(**{**document, "groups": groups})
+
+    def public(self) -> dict[str, Any]:
+        """What a plan tells of it: its groups only where it refuses for them."""
+        left_out = {"cause"} if self.groups else {"cause", "groups"}
+        return {name: value for name, value in self.document().items() if name not in left_out}
 
     @property
     def acceptance(self) -> str:
@@ -72,10 +121,20 @@ class Basis:
     tool_version: str
     inventory: ListingBasis | None = None
     """The S3 Inventory from which the objects come; None where the stores were listed."""
+    claims: str | None = None
+    """Digest of the patterns of keys that count as written by backends."""
+    inside: tuple[Root, ...] = ()
+    """Other roots that lie in those of the plan."""
 
     @staticmethod
     def of(
-        sides: Sides, scan: Scan, *, database: str, endpoint: str | None, policy_digest: str | None = None
+        sides: Sides,
+        scan: Scan,
+        *,
+        database: str,
+        endpoint: str | None,
+        policy_digest: str | None = None,
+        inside: Iterable[Root] = (),
     ) -> Basis:
         """What a plan is made from that follows from `scan`. Raises SourceError."""
         listing = sides.listing
@@ -88,6 +147,8 @@ class Basis:
             policy_digest=policy_digest,
             tool_version=__version__,
             inventory=None if listing is None else ListingBasis(listing.uri, listing.taken_at),
+            claims=_claims(sides.dialects),
+            inside=tuple(inside),
         )
 
     def document(self) -> dict[str, Any]:
@@ -100,12 +161,16 @@ class Basis:
             "policy_digest": self.policy_digest,
             "tool_version": self.tool_version,
             "inventory": None if self.inventory is None else self.inventory.document(),
+            "claims": self.claims,
+            "inside": [root.at("").uri for root in self.inside],
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Basis:
         """Read what `document` wrote. Raises KeyError, TypeError, ValueError for anything else."""
-        inventory = document["inventory"]
+        inventory, claims = document["inventory"], document.get("claims")
+        if not isinstance(claims, str | None):
+            raise TypeError("no digest")
         return cls(
             database=document["database"]["identity"],
             database_label=document["database"]["label"],
@@ -117,7 +182,25 @@ class Basis:
             inventory=None
             if inventory is None
             else ListingBasis(inventory["uri"], _time_of(inventory["created_at"])),
+            claims=claims,
+            inside=tuple(_folder(uri) for uri in document.get("inside", ())),
         )
+
+
+def _claims(dialects: Dialects) -> str:
+    patterns = [(pattern.dialect, pattern.pattern) for pattern in dialects.key_patterns()]
+    return hashlib.sha256(json.dumps(patterns).encode()).hexdigest()[:16]
+
+
+def _folder(uri: str) -> Root:
+    """A root as a plan names one that was found: also one that nobody could give, with an empty folder in it."""
+    try:
+        address = ObjectAddress.parse(uri)
+    except UsageError:
+        raise ValueError("no address") from None
+    if not address.key.endswith("/"):
+        raise ValueError("no folder")
+    return Root(address.bucket, address.key)
 
 
 def _time_of(text: str) -> datetime:
@@ -197,8 +280,8 @@ class Plan:
             "scope": self.scope,
             **self.basis.document(),
             "totals": self.totals,
-            "guards": [{k: v for k, v in asdict(guard).items() if k != "cause"} for guard in self.guards],
-            "notes": [asdict(note) for note in self.notes],
+            "guards": [guard.public() for guard in self.guards],
+            "notes": [{"cause": note.cause, "hint": note.hint} for note in self.notes],
         }
 
     @property

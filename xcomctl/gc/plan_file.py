@@ -12,7 +12,6 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +74,7 @@ def _lines(plan: Plan) -> Iterator[bytes]:
         **plan.header(),
         "schema": SCHEMA,
         "created_at": plan.created_at.isoformat(),
-        "guards": [asdict(guard) for guard in plan.guards],
+        "guards": [guard.document() for guard in plan.guards],
         "actions": len(plan.actions),
     }
     line = json.dumps(head).encode() + b"\n"
@@ -153,7 +152,7 @@ def _plan(head: dict[str, Any], actions: Actions) -> Plan:
         scope=scope,
         basis=Basis.from_document(head),
         totals={str(name): int(number) for name, number in head["totals"].items()},
-        guards=tuple(Guard(**guard) for guard in head["guards"]),
+        guards=tuple(Guard.from_document(guard) for guard in head["guards"]),
         actions=actions,
         notes=tuple(StoreErrorInfo(**note) for note in head["notes"]),
     )

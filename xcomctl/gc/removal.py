@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from xcomctl.airflow.interface import Source
 from xcomctl.dialects.interface import Dialects
 from xcomctl.errors import RefusedError, StoreError, UsageError
 from xcomctl.gc.guards import judge_surroundings
@@ -16,14 +17,18 @@ from xcomctl.gc.plan_actions import Actions, planned_actions
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.classify import count
 from xcomctl.inventory.judging import Sides
+from xcomctl.inventory.nested_roots import set_aside
 from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Scan
 from xcomctl.models import TERMINAL_RUN_STATES, ObjectAddress, Root, Row, digest_of
 from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
-from xcomctl.state.owner import read_owners
+from xcomctl.state.ownership import Ownership, folders_above, marked_roots, read_ownership
 from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP
 from xcomctl.units import exact_duration
 
 _ROWS_AT_A_TIME = 1_000
+
+_MOST_FOLDERS = 1_000
+"""Folders that are asked for the owner marker of another root, as nothing is listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,10 @@ def plan_removal(
     with Inventory(
         dialects, sides.roots, resources=sides.resources, search_substring_keys=True, report=sides.report
     ) as inventory:
-        owners = read_owners(store, inventory.roots)
+        ownership = read_ownership(store, inventory.roots)
         store_at = None if store is None else min(store.now(root.bucket) for root in inventory.roots)
         _choose(inventory, rows, store, dialects)
+        ownership = _with_roots_inside(ownership, inventory, store, sides.source)
         with sides.source.snapshot() as snapshot:
             taken_at = snapshot.taken_at
             scan = Scan(
@@ -89,10 +95,16 @@ def plan_removal(
             _require_finished(inventory)
         actions = Actions(sides.resources.tmp)
         actions.add(planned_actions(inventory, orphans=False))
-        basis = Basis.of(sides, scan, database=sides.source.identity(), endpoint=endpoint)
+        basis = Basis.of(
+            sides,
+            scan,
+            database=sides.source.identity(),
+            endpoint=endpoint,
+            inside=[one.root for one in ownership.inside],
+        )
         guards = judge_surroundings(
             database=basis.database,
-            owners=owners,
+            ownership=ownership,
             skew=scan.skew,
             is_replica=scan.replica,
             accepted=accepted,
@@ -117,6 +129,27 @@ def _choose(inventory: Inventory, rows: Iterable[Row], store: Store | None, dial
         asked |= wanted
         if wanted and store is not None:
             inventory.add_described(_described(sorted(wanted), store))
+
+
+def _with_roots_inside(
+    ownership: Ownership, inventory: Inventory, store: Store | None, source: Source
+) -> Ownership:
+    """Find the roots in which the objects lie, as far as they are near the given ones, and leave those of others alone."""
+    if store is None:
+        return ownership
+    folders = {
+        folder
+        for bucket, key in inventory.run("SELECT bucket, key FROM listed_objects")
+        for root in inventory.roots
+        if root.contains(address := ObjectAddress(bucket, key))
+        for folder in folders_above(root, address)
+    }
+    nearest = sorted(folders, key=lambda folder: (folder.prefix.count("/"), folder))[:_MOST_FOLDERS]
+    inside = marked_roots(store, nearest)
+    if inside:
+        database = source.identity()
+        set_aside(inventory, [one for one in inside if one.database != database])
+    return replace(ownership, inside=tuple(inside))
 
 
 def _referenced(row: Row, inventory: Inventory, dialects: Dialects) -> Iterator[ObjectAddress]:

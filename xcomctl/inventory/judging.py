@@ -16,6 +16,7 @@ from xcomctl.inventory.candidates import confirm_candidates
 from xcomctl.inventory.classify import classify
 from xcomctl.inventory.dangling import confirm_dangling
 from xcomctl.inventory.matches import require_dags, require_matches
+from xcomctl.inventory.nested_roots import nested_roots, set_aside
 from xcomctl.inventory.scan import DEFAULT_MIN_AGE, Listings, Scan, scan
 from xcomctl.inventory.shard_scan import ShardScan
 from xcomctl.inventory.shards import Shard
@@ -26,6 +27,7 @@ from xcomctl.models import Root, outermost
 from xcomctl.policy import Policy
 from xcomctl.progress import Progress, no_progress
 from xcomctl.s3.interface import Store, StoredListing
+from xcomctl.state.ownership import OwnedRoot, owners_inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,6 +80,8 @@ class Judged:
     scan: Scan
     uploads: FoundUploads | None = None
     """None where nobody asked for them."""
+    inside: tuple[OwnedRoot, ...] = ()
+    """Other roots inside of the given ones. What lies in those of another database is foreign."""
     _shard: ShardScan | None = None
 
     def own(self, actions: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -124,6 +128,7 @@ def judged(
             require_matches(inventory, question.policy, found.known_dags, now=found.database_at)
         else:
             require_dags(inventory, question.policy, found.known_dags | found.others.names)
+        inside = _set_others_aside(inventory, sides)
         classify(inventory, question.policy, now=found.database_at, cutoff=found.cutoff)
         if sides.listing is not None and sides.store is not None:
             confirm_candidates(
@@ -139,7 +144,7 @@ def judged(
                 dag=question.policy.dag,
                 shard=question.shard,
             )
-        result = Judged(inventory, found, found_uploads, shard)
+        result = Judged(inventory, found, found_uploads, inside, shard)
         if before_settling is not None:
             before_settling(result)
         if shard is not None:
@@ -155,6 +160,16 @@ def _asked_meanwhile(sides: Sides, question: Question) -> Meanwhile[FoundUploads
     if not question.uploads or store is None or not roots:
         return None
     return Meanwhile(partial(find_uploads, store, roots))
+
+
+def _set_others_aside(inventory: Inventory, sides: Sides) -> tuple[OwnedRoot, ...]:
+    """Find the roots inside of the given ones, and leave those of other databases alone. Raises SourceError, StoreError."""
+    roots = nested_roots(inventory)
+    if not roots or sides.store is None:
+        return ()
+    inside, database = owners_inside(sides.store, roots), sides.source.identity()
+    set_aside(inventory, [one for one in inside if one.database != database])
+    return inside
 
 
 def _find_dangling(sides: Sides, question: Question, found: Judged) -> None:

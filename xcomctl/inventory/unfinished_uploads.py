@@ -91,7 +91,10 @@ def load_uploads(
     dag: str | None,
     shard: Shard | None,
 ) -> None:
-    """Fill the table `unfinished_uploads`, judged at `now` by the store's clock. With a `shard` only what is of it."""
+    """Fill the table `unfinished_uploads`, judged at `now` by the store's clock. With a `shard` only what is of it.
+
+    What lies in the roots of others, which are known by now, is foreign.
+    """
     began_before = now - ABANDONED_AFTER
     records = []
     for one in found.uploads:
@@ -120,6 +123,11 @@ def load_uploads(
         )
     for start in range(0, len(records), _AT_A_TIME):
         inventory.insert("unfinished_uploads", records[start : start + _AT_A_TIME])
+    # Whatever claims them: the database that knows of them is another one.
+    inventory.run(
+        "UPDATE unfinished_uploads SET state = 'foreign' FROM others_roots r"
+        " WHERE r.bucket = unfinished_uploads.bucket AND starts_with(unfinished_uploads.key, r.prefix)"
+    )
 
 
 def upload_actions(inventory: Inventory) -> Iterator[pa.RecordBatch]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from xcomctl.errors import NotFoundError, StoreError, UsageError, XcomctlError
+from xcomctl.errors import DeniedError, NotFoundError, StoreError, UsageError, XcomctlError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -182,7 +182,7 @@ def _of_answer(error: boto.ClientError, request: Request) -> XcomctlError:
             hint="restore it in the store first (aws s3api restore-object)",
         )
     if code in _DENIED_CODES or status == 403:
-        return StoreError(
+        return DeniedError(
             f"access to {request.uri} at {request.endpoint} is denied",
             hint=f"grant {request.right} on {request.resource}, or choose other credentials with --aws-profile",
         )

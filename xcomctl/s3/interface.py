@@ -93,6 +93,8 @@ class StoreErrorInfo:
 
     cause: str
     hint: str | None = None
+    denied: bool = False
+    """Whether it is the right that is missing."""
 
 
 Answer = Literal["yes", "no", "unknown"]

@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from xcomctl import __version__
-from xcomctl.errors import NotFoundError, StoreError
+from xcomctl.errors import DeniedError, NotFoundError, StoreError
 from xcomctl.models import ObjectAddress, Root
 from xcomctl.s3.bucket_settings import bucket_settings
 from xcomctl.s3.copy import Copier, failed, info_of
@@ -144,7 +144,7 @@ class S3Store:
         return in_parallel(
             self.stat,
             addresses,
-            lambda _, error: StoreErrorInfo(str(error), error.hint),
+            lambda _, error: StoreErrorInfo(str(error), error.hint, isinstance(error, DeniedError)),
             more_if_far=True,
         )
 

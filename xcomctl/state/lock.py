@@ -12,7 +12,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from xcomctl.airflow.interface import Source
 from xcomctl.errors import ConflictError, LockedError, RefusedError, SourceError, XcomctlError
 from xcomctl.models import RESERVED_FOLDER, ObjectAddress, Root
 from xcomctl.s3.documents import encode, read_document, time_of
-from xcomctl.s3.interface import ObjectInfo, Store
+from xcomctl.s3.interface import ObjectInfo, Store, StoreErrorInfo
 from xcomctl.units import format_time
 
 _SCHEMA = "xcomctl.lock/1"
@@ -112,17 +112,20 @@ class Lock:
         operation_id: str,
         ttl: timedelta = timedelta(minutes=5),
         source: Source | None = None,
+        around: Sequence[Root] = (),
         lock_wait: LockWait = NO_WAIT,
     ) -> Lock:
         """Take the lock of a root, also one whose time is over. `source` takes its place where the store has no locks.
 
-        Raises LockedError where somebody else holds it for longer than `lock_wait` lasts, RefusedError where neither side
+        No root `around` it or inside of it may be locked: who works there works on the same objects.
+
+        Raises LockedError where somebody else holds one for longer than `lock_wait` lasts, RefusedError where neither side
         can lock; SourceError, StoreError.
         """
         began, told = time.monotonic(), False
         while True:
             try:
-                return cls._acquire_now(store, root, holder, operation_id, ttl, source)
+                return cls._acquire_now(store, root, holder, operation_id, ttl, source, around)
             except LockedError as error:
                 left = lock_wait.wait.total_seconds() - (time.monotonic() - began)
                 if left <= 0:
@@ -135,11 +138,24 @@ class Lock:
 
     @classmethod
     def _acquire_now(
-        cls, store: Store, root: Root, holder: str, operation_id: str, ttl: timedelta, source: Source | None
+        cls,
+        store: Store,
+        root: Root,
+        holder: str,
+        operation_id: str,
+        ttl: timedelta,
+        source: Source | None,
+        around: Sequence[Root],
     ) -> Lock:
         if store.capabilities(root).conditional_put:
             held = _StoreLock(store, root, holder, operation_id, ttl)
             held.acquire()
+            try:
+                # After our own: of two that begin at once, at least one sees the other.
+                _require_free(store, around)
+            except BaseException:
+                held.release()
+                raise
             return cls(root, check=held.check, release=held.release)
         if source is None:
             raise RefusedError(
@@ -289,6 +305,17 @@ class _Instant:
         """What has passed since, by the clock that says more."""
         now = _Instant.now()
         return timedelta(seconds=max(now.monotonic - self.monotonic, now.wall - self.wall))
+
+
+def _require_free(store: Store, roots: Sequence[Root]) -> None:
+    """Raises LockedError where somebody holds the lock of one of them. Where we may not look, nobody does."""
+    answers = store.stat_many([lock_address(root) for root in roots])
+    for root, answer in zip(roots, answers, strict=True):
+        if answer is None or (isinstance(answer, StoreErrorInfo) and answer.denied):
+            continue
+        found = read_holder(store, root)
+        if found is not None and store.now(root.bucket) <= found[0].expires_at:
+            raise _held_by(root, found[0])
 
 
 def _held_by(root: Root, holder: Holder) -> LockedError:

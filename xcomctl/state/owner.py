@@ -6,8 +6,8 @@ compare with: another database, one that shrank, one that was set back to an old
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,8 +36,48 @@ class Owner:
     written_at: datetime
     """When this marker was written, by the store's clock."""
     tool_version: str
+    collected: Mapping[str, datetime] = field(default_factory=dict)
+    """Up to which age of objects everything was collected, by the store's clock, for each share (`''`: without shares).
+
+    What was written before and still lies there was referenced then.
+    """
+    claims: str | None = None
+    """Which keys counted as written by a backend: `Collected.claims`."""
     etag: str | None = field(default=None, compare=False)
     """Etag of the object that this was read from; None for one that is yet to be written."""
+
+    def collected_until(self, share: str, claims: str) -> datetime | None:
+        """Up to which age this share was collected whole, None if it never was, or if other keys counted then."""
+        known = [self.collected[one] for one in {"", share} if one in self.collected]
+        return max(known, default=None) if self.claims == claims else None
+
+    def having_collected(self, done: Collected, previous: Owner | None) -> Owner:
+        """The marker after a whole collection; what `previous` tells of other shares of as many still holds."""
+        kept = {}
+        if previous is not None and (previous.database, previous.claims) == (self.database, done.claims):
+            kept = {
+                share: until
+                for share, until in previous.collected.items()
+                if not share or _of(share) == _of(done.share)
+            }
+        until = max(done.until, kept.get(done.share, done.until))
+        return replace(self, collected={**kept, done.share: until}, claims=done.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A whole collection: of no DAG alone, and orphans, too."""
+
+    share: str
+    """As `--shard` takes it; '' without."""
+    until: datetime
+    """Objects that are younger were not judged, by the store's clock."""
+    claims: str
+    """Digest of the patterns of keys that backends write."""
+
+
+def _of(share: str) -> str:
+    return share.partition("/")[2]
 
 
 def owner_address(root: Root) -> ObjectAddress:
@@ -55,6 +95,9 @@ def read_owner(store: Store, root: Root) -> Owner | None:
 
 def _parsed(document: dict[str, Any], info: ObjectInfo) -> Owner:
     newest_run, newest_row_at = document["newest_run"], document["newest_row_at"]
+    claims = document.get("claims")
+    if not isinstance(claims, str | None):
+        raise TypeError("no digest")
     return Owner(
         database=str(document["database"]),
         label=str(document["label"]),
@@ -63,6 +106,12 @@ def _parsed(document: dict[str, Any], info: ObjectInfo) -> Owner:
         newest_row_at=None if newest_row_at is None else time_of(newest_row_at),
         written_at=time_of(document["written_at"]),
         tool_version=str(document["tool_version"]),
+        # What was written after the marker was not there to be collected, whatever stands in it.
+        collected={
+            str(share): min(time_of(until), info.last_modified)
+            for share, until in dict(document.get("collected", {})).items()
+        },
+        claims=claims,
         etag=info.etag,
     )
 
@@ -82,6 +131,8 @@ def write_owner(store: Store, root: Root, owner: Owner, previous: Owner | None) 
             "newest_row_at": owner.newest_row_at,
             "written_at": owner.written_at,
             "tool_version": owner.tool_version,
+            "collected": dict(owner.collected),
+            "claims": owner.claims,
         },
     )
     try:
@@ -96,11 +147,3 @@ def write_owner(store: Store, root: Root, owner: Owner, previous: Owner | None) 
             f"the owner marker of {root.uri} was written by somebody else meanwhile",
             hint="xcomctl log shows the operations on it",
         ) from error
-
-
-def read_owners(store: Store | None, roots: Sequence[Root]) -> list[Owner]:
-    """The markers of the databases to which the roots belong. Raises StoreError, RefusedError."""
-    if store is None:
-        return []
-    found = [read_owner(store, root) for root in roots]
-    return [owner for owner in found if owner is not None]

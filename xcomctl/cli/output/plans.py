@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xcomctl.cli.output.text import print_line, visible
@@ -10,15 +10,27 @@ from xcomctl.models import xcom_ref
 from xcomctl.units import format_size, quantity
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
 
     from xcomctl.gc.apply import Outcome
-    from xcomctl.gc.plan import Plan
+    from xcomctl.gc.plan import GuardGroup, Plan
     from xcomctl.gc.plan_actions import ActionKind
     from xcomctl.inventory.fsck import FsckResult
 
 SAMPLES = 5
 """How many findings or actions of each kind are shown; the machine formats give all."""
+
+GROUPS = 20
+"""How many DAGs are shown of which a guard asks."""
+
+_GROUP_TITLES: dict[str, JustifyMethod] = {
+    "  DAG": "left",
+    "OBJECTS": "right",
+    "SIZE": "right",
+    "RUNS": "right",
+    "FIRST WRITTEN": "left",
+    "LAST WRITTEN": "left",
+}
 
 _TITLES: dict[ActionKind, str] = {
     "restore_object": "objects to bring back from the trash",
@@ -58,6 +70,29 @@ def print_plan(console: Console, plan: Plan) -> None:
             soft_wrap=True,
             style="red",
         )
+        _groups(console, guard.groups)
+
+
+def _groups(console: Console, groups: Sequence[GuardGroup]) -> None:
+    """What a guard found, by DAG, with numbers and dates."""
+    if not groups:
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for title, justify in _GROUP_TITLES.items():
+        table.add_column(title, justify=justify)
+    for group in groups[:GROUPS]:
+        table.add_row(
+            f"  {visible(group.name)}",
+            f"{group.objects:,}",
+            format_size(group.size),
+            f"{group.runs:,}",
+            *(f"{at:%Y-%m-%d %H:%M}" for at in (group.oldest_at, group.newest_at)),
+        )
+    console.print(table, highlight=False)
+    if len(groups) > GROUPS:
+        print_line(console, f"  ... and {len(groups) - GROUPS:,} more (-o json lists them)")
 
 
 def _totals(totals: Mapping[str, int]) -> Iterable[str]:

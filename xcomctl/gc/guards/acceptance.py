@@ -20,6 +20,8 @@ GUARD_IDS = (
     "cross_match",
     "unreadable_references",
     "unknown_dags",
+    "unknown_runs",
+    "unused_dialects",
     "orphan_share",
     "owner",
     "open_transaction",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from xcomctl.gc.plan import Guard
 from xcomctl.inventory import Inventory
@@ -14,13 +13,8 @@ from xcomctl.units import quantity
 LEAST_MATCH = 0.1
 """Share of the references under the roots whose object must be there."""
 
-ACTIVE_DEPLOYMENT = timedelta(days=7)
-"""Objects of unknown DAGs that were written within this time look like the work of another deployment."""
-
 FEW_ORPHANS = 100
 """So many orphans are never a suspicious share: small deployments are made of them."""
-
-_NAMES_SHOWN = 3
 
 
 def empty_database(inventory: Inventory, deletes_orphans: bool, others: OtherShards) -> Guard:
@@ -113,42 +107,12 @@ def _live_rows(inventory: Inventory) -> int:
     return count(inventory, "SELECT count(*) FROM rows WHERE NOT archived")
 
 
-def unknown_dags(
-    inventory: Inventory, deletes_orphans: bool, known_dags: Set[str], objects_at: datetime | None
-) -> Guard:
-    """Refuses orphans that DAGs wrote lately of which this database never knew."""
-    found: list[tuple[str, int]] = []
-    if deletes_orphans and objects_at is not None:
-        known = known_dags | {
-            dag for (dag,) in inventory.run("SELECT DISTINCT dag_id FROM rows WHERE dag_id IS NOT NULL")
-        }
-        per_dag = inventory.run(
-            """
-            SELECT o.dag_id, count(*) FILTER (WHERE s.state = 'orphaned' AND s.in_scope)
-            FROM objects o JOIN object_states s USING (object_id)
-            WHERE o.dag_id IS NOT NULL
-            GROUP BY o.dag_id HAVING max(o.last_modified) > $since
-            """,
-            {"since": (objects_at - ACTIVE_DEPLOYMENT).replace(tzinfo=None)},
-        )
-        found = sorted((dag, number) for dag, number in per_dag if dag not in known and number)
-    value = sum(number for _, number in found)
-    names = ", ".join(dag for dag, _ in found[:_NAMES_SHOWN]) + (", ..." if len(found) > _NAMES_SHOWN else "")
-    return Guard(
-        "unknown_dags",
-        not found,
-        value,
-        0,
-        f"{value} orphaned objects are of DAGs that this database never knew but that wrote within"
-        f" {ACTIVE_DEPLOYMENT.days} days ({names}): another deployment may use this store",
-    )
-
-
 def orphan_share(inventory: Inventory, deletes_orphans: bool, max_share: float) -> Guard:
     """Refuses to delete a large part of all objects as orphans, besides those whose rows we deleted ourselves."""
     claimed = count(
         inventory,
-        "SELECT count(*) FROM listed_objects JOIN object_states USING (object_id) WHERE claim IS NOT NULL",
+        "SELECT count(*) FROM listed_objects JOIN object_states USING (object_id)"
+        " WHERE claim IS NOT NULL AND state <> 'foreign'",
     )
     orphans = count(
         inventory,

@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from xcomctl.airflow.interface import Source
 from xcomctl.gc.guards import contents, surroundings
 from xcomctl.gc.guards.acceptance import overruled
+from xcomctl.gc.guards.strangers import strangers
 from xcomctl.gc.plan import Guard
 from xcomctl.inventory.judging import Judged
-from xcomctl.state.owner import Owner
+from xcomctl.models import Root
+from xcomctl.state.ownership import Ownership
 
 DEFAULT_MAX_SHARE = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is known of both sides beside what was scanned."""
+
+    source: Source
+    database: str
+    """`Source.identity()`."""
+    ownership: Ownership
+    seen: Sequence[tuple[Root, datetime]] = ()
+    """Roots that were collected whole before, with the age of objects up to which they were."""
+    rows_left_behind: int = 0
+    """Rows that operations deleted since which broke off."""
+
+
 def judge(
     found: Judged,
+    background: Background,
     *,
-    database: str,
-    owners: Sequence[Owner],
-    rows_left_behind: int = 0,
     deletes_orphans: bool,
     max_share: float = DEFAULT_MAX_SHARE,
     accepted: Sequence[str] = (),
 ) -> tuple[Guard, ...]:
-    """Check what was judged.
+    """Check what was judged. `accepted` holds `id=value` words of the user.
 
-    `database` is `Source.identity()`, `owners` are the markers that were found under the roots, `rows_left_behind` the
-    rows that operations deleted since which broke off. `accepted` holds `id=value` words of the user. Raises UsageError
-    if such a word is no acceptance.
+    Raises UsageError if such a word is no acceptance, SourceError where the database is asked once more and fails.
     """
     inventory, scan = found.inventory, found.scan
-    ours = [one for one in owners if one.database == database]
+    ours = background.ownership.ours(background.database)
     guards = [
         contents.empty_database(inventory, deletes_orphans, scan.others),
         contents.shrunk_database(
             inventory,
             deletes_orphans,
-            max(0, max((one.rows for one in ours), default=0) - rows_left_behind),
+            max(0, max((one.rows for one in ours), default=0) - background.rows_left_behind),
             scan.others,
         ),
         surroundings.older_database(
@@ -45,9 +59,9 @@ def judge(
         ),
         contents.cross_match(inventory, deletes_orphans, scan.others, scan.listed_at),
         contents.unreadable_references(inventory, deletes_orphans, scan.others),
-        contents.unknown_dags(inventory, deletes_orphans, scan.known_dags, scan.objects_at),
+        *strangers(found, background.source, background.seen, deletes_orphans),
         contents.orphan_share(inventory, deletes_orphans, max_share),
-        surroundings.owner(owners, database),
+        surroundings.owner(background.ownership, background.database),
         surroundings.open_transaction(scan.open_for, deletes_orphans),
         surroundings.replica(scan.replica),
         surroundings.clock_skew(scan.skew),
@@ -58,7 +72,7 @@ def judge(
 def judge_surroundings(
     *,
     database: str,
-    owners: Sequence[Owner],
+    ownership: Ownership,
     skew: timedelta,
     is_replica: bool,
     accepted: Sequence[str] = (),
@@ -66,7 +80,7 @@ def judge_surroundings(
     """The guards that need no inventory: asked where rows are chosen by name, and again before a saved plan is applied."""
     return overruled(
         [
-            surroundings.owner(owners, database),
+            surroundings.owner(ownership, database),
             surroundings.replica(is_replica),
             surroundings.clock_skew(skew),
         ],

@@ -33,19 +33,19 @@ def note_left_behind(
     found: Judged,
     sides: Sides,
     broken_off: Sequence[OperationRecord],
-    owners: Sequence[Owner],
+    ours: Sequence[Owner],
     *,
     database: str,
 ) -> int:
     """Fill `left_behind` (bucket, key) with what the deleted rows referenced; how many rows went unmentioned.
 
-    The number is of those rows of which the owner markers do not know yet. Raises StoreError. What is damaged of a
-    journal, or of another database, tells nothing.
+    The number is of those rows of which the owner markers, `ours`, do not know yet. Raises StoreError. What is damaged
+    of a journal, or of another database, tells nothing.
     """
     inventory, store = found.inventory, sides.store
     if store is None:
         return 0
-    known_at = max((one.written_at for one in owners if one.database == database), default=None)
+    known_at = max((one.written_at for one in ours), default=None)
     unmentioned = 0
     for record in (one for one in broken_off if one.database == database):
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from xcomctl.gc.plan import Guard
-from xcomctl.state.owner import Owner
+from xcomctl.state.ownership import Ownership, digest
 from xcomctl.units import CLOCKS_MAY_DIFFER
 
 LONGEST_TRANSACTION = timedelta(hours=24)
@@ -14,17 +13,25 @@ LONGEST_TRANSACTION = timedelta(hours=24)
 _HOUR = timedelta(hours=1)
 
 
-def owner(owners: Sequence[Owner], database: str) -> Guard:
-    """Refuses roots in which the rows of another database were collected before."""
-    other = next((one for one in owners if one.database != database), None)
+def owner(ownership: Ownership, database: str) -> Guard:
+    """Refuses roots in which the rows of another database were collected before, also around them and inside of them."""
+    whose = [
+        *(("the store", one) for one in ownership.at),
+        *((f"{one.root.uri}, in which the store lies,", one) for one in ownership.above),
+        *((f"{one.root.uri}, inside of the store,", one) for one in ownership.inside),
+    ]
+    others = [(what, one) for what, one in whose if one.database != database]
+    if not others:
+        return Guard("owner", True, database, database, "")
+    identities = sorted({one.identity for _, one in others})
+    what, other = others[0]
+    more = f", and {len(others) - 1} more roots to others" if len(others) > 1 else ""
     return Guard(
         "owner",
-        other is None,
-        database if other is None else other.database,
+        False,
+        identities[0] if len(identities) == 1 else digest(" ".join(identities)),
         database,
-        ""
-        if other is None
-        else f"the store belongs to another database, {other.label} ({other.database});"
+        f"{what} belongs to another database, {other.label} ({other.identity}){more};"
         f" this one is {database}: its rows know nothing of the other's objects",
     )
 

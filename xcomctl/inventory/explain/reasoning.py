@@ -23,7 +23,7 @@ from xcomctl.inventory.explain.facts import (
 )
 from xcomctl.inventory.judging import Question, Sides, judged
 from xcomctl.inventory.scan import Scan
-from xcomctl.models import ObjectAddress, Row
+from xcomctl.models import ObjectAddress, Root, Row
 from xcomctl.policy import Policy, verdicts_sql
 from xcomctl.s3.interface import ObjectInfo, Store
 from xcomctl.state.trash.contents import contents
@@ -189,6 +189,8 @@ class _Reasoning:
             )
         if state == "orphaned":
             return replace(told, reason="no row references it, and it is older than the grace period")
+        if state == "foreign" and (others := self._in_a_root_of_others(address)):
+            return replace(told, reason=others)
         if state == "foreign":
             ours = re.search(UNCLAIMABLE, address.key)
             return replace(
@@ -207,6 +209,19 @@ class _Reasoning:
         if places:
             found.append("1 place mentions it" if places == 1 else f"{places} places mention it")
         return found
+
+    def _in_a_root_of_others(self, address: ObjectAddress) -> str | None:
+        found = self._inventory.run(
+            "SELECT prefix, label FROM others_roots WHERE bucket = $bucket AND starts_with($key, prefix) LIMIT 1",
+            {"bucket": address.bucket, "key": address.key},
+        )
+        return next(
+            (
+                f"it lies in {Root(address.bucket, prefix).uri}, the root of another database: {label}"
+                for prefix, label in found
+            ),
+            None,
+        )
 
     def _unlisted(self, address: ObjectAddress) -> ObjectFacts:
         """An object that the listing does not have: the store is asked, and then the trash."""

@@ -13,6 +13,7 @@ SELECT
     CASE
         WHEN k.kept THEN 'live'
         WHEN NOT coalesce(k.named, false) OR o.claim IS NULL THEN 'foreign'
+        WHEN o.object_id IN (SELECT object_id FROM others_objects) THEN 'foreign'
         -- A task that still runs may just have put this very key again, for a row that is on its way.
         WHEN $active AND (o.uuid_hash IS NULL OR o.tail <> '') AND o.last_modified > $cutoff THEN 'recent'
         ELSE 'expired'

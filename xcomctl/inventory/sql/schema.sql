@@ -81,6 +81,13 @@ FROM (
 )
 GROUP BY row_id;
 
+-- Roots inside of the given ones in which another database was collected, and its label.
+CREATE TABLE others_roots (bucket VARCHAR NOT NULL, prefix VARCHAR NOT NULL, label VARCHAR NOT NULL);
+
+CREATE VIEW others_objects AS
+SELECT o.object_id, r.prefix, r.label
+FROM listed_objects o JOIN others_roots r ON o.bucket = r.bucket AND starts_with(o.key, r.prefix);
+
 -- Objects whose rows an operation deleted that broke off before it came to them.
 CREATE TABLE left_behind (bucket VARCHAR NOT NULL, key VARCHAR NOT NULL);
 

@@ -9,8 +9,15 @@ CREATE OR REPLACE TABLE kept_objects AS SELECT * FROM keeping;
 CREATE OR REPLACE TABLE judged_objects AS
 WITH odd AS (
     -- No dialect claims such a key (keys.py): only the others have to be looked through.
-    SELECT object_id, regexp_matches(key, $reserved) AS reserved FROM listed_objects
-    WHERE claim IS NULL AND (reserved OR regexp_matches(key, $untouchable))
+    SELECT object_id, bool_or(reserved) AS reserved
+    FROM (
+        SELECT object_id, regexp_matches(key, $reserved) AS reserved FROM listed_objects
+        WHERE claim IS NULL AND (reserved OR regexp_matches(key, $untouchable))
+        UNION ALL
+        -- Whatever claims it: the database that knows of it is another one.
+        SELECT object_id, false FROM others_objects
+    )
+    GROUP BY object_id
 ), listed AS (
     -- What is joined below is narrow: no key is in it.
     SELECT

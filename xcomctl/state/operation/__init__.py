@@ -1,5 +1,5 @@
 """A mutating run of the tool: who may write, what is recorded, what became of those that broke off."""
 
-from xcomctl.state.operation.operation import Operation, RowsSeen
+from xcomctl.state.operation.operation import Extent, Operation, RowsSeen
 
-__all__ = ["Operation", "RowsSeen"]
+__all__ = ["Extent", "Operation", "RowsSeen"]

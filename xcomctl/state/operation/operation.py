@@ -30,7 +30,8 @@ from xcomctl.state.journal import (
 from xcomctl.state.lock import NO_WAIT, Lock, LockWait
 from xcomctl.state.operation.entries import abort_entry, kept_entry, kept_outcome, upload_entry
 from xcomctl.state.operation.recovery import recover_unfinished
-from xcomctl.state.owner import Owner, read_owner, write_owner
+from xcomctl.state.owner import Collected, Owner, read_owner, write_owner
+from xcomctl.state.ownership import roots_above
 from xcomctl.state.trash.discarding import Trash
 from xcomctl.state.trash.entries import DEFAULT_TRASH_KEEP, TrashEntry
 from xcomctl.state.trash.intents import DeleteCandidate, DiscardOutcome
@@ -49,6 +50,19 @@ class RowsSeen:
     newest_row_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What of its roots an operation is about, as far as a plan tells."""
+
+    inside: tuple[Root, ...] = ()
+    """Other roots that lie in them."""
+    collected: Collected | None = None
+    """What will have been collected when it is done."""
+
+
+_ALL = Extent()
+
+
 class Operation:
     """One mutating run, made by `begin`. Without roots there is nowhere to keep a record, and no object to touch.
 
@@ -64,6 +78,7 @@ class Operation:
         locks: Sequence[Lock],
         journal: Journal | None,
         trash: Trash | None,
+        collected: Collected | None = None,
     ) -> None:
         self.id = operation_id
         self.source = source
@@ -73,6 +88,7 @@ class Operation:
         self.summary: dict[str, int] = {}
         self._store = store
         self._locks = locks
+        self._collected = collected
         self._seen: RowsSeen | None = None
         self._open_steps = 0
 
@@ -87,11 +103,13 @@ class Operation:
         *,
         trash_keep: timedelta = DEFAULT_TRASH_KEEP,
         lock_wait: LockWait = NO_WAIT,
+        extent: Extent = _ALL,
         report: Progress = no_progress,
     ) -> Iterator[Operation]:
         """Take the lock of every root, settle what earlier operations left open, and begin a journal.
 
-        Raises LockedError where somebody else holds a lock for longer than `lock_wait` lasts, StoreError, SourceError.
+        Raises LockedError where somebody else holds a lock, or that of a root around or inside, for longer than
+        `lock_wait` lasts, StoreError, SourceError.
         """
         operation_id = new_operation_id(invocation.started_at)
         kept = outermost(roots)
@@ -108,6 +126,10 @@ class Operation:
                         holder=invocation.actor,
                         operation_id=operation_id,
                         source=source,
+                        around=[
+                            *roots_above(root),
+                            *(one for one in extent.inside if root.contains(one.at(""))),
+                        ],
                         lock_wait=lock_wait,
                     )
                 )
@@ -123,7 +145,7 @@ class Operation:
                 database=source.identity(),
             )
             trash = Trash(store, operation_id, capabilities, trash_keep)
-            operation = cls(operation_id, source, store, kept, locks, journal, trash)
+            operation = cls(operation_id, source, store, kept, locks, journal, trash, extent.collected)
             try:
                 yield operation
                 operation._write_owners()
@@ -274,7 +296,12 @@ class Operation:
                 written_at=self._store.now(root.bucket),
                 tool_version=__version__,
             )
-            write_owner(self._store, root, owner, read_owner(self._store, root))
+            previous = read_owner(self._store, root)
+            if self._collected is not None:
+                owner = owner.having_collected(self._collected, previous)
+            elif previous is not None and previous.database == owner.database:
+                owner = replace(owner, collected=previous.collected, claims=previous.claims)
+            write_owner(self._store, root, owner, previous)
 
 
 class _Step:
