@@ -7,7 +7,7 @@ import pytest
 from tests.faults.scene import OLD, Scene, outcome, run_here
 from tests.services.deployment import DAY, NO_WAIT
 from tests.services.fault_proxy import Fault
-from tests.services.s3_requests import is_listing
+from tests.services.s3_requests import is_listing_of_objects
 from tests.services.store_faults import (
     error,
     error_inside_success,
@@ -25,25 +25,25 @@ from tests.services.store_faults import (
 from tests.services.sweeps import sweep
 
 BROKEN: list[tuple[str, Fault]] = [
-    ("a page is repeated", only(is_listing, page_repeated())),
-    ("a page without a marker", only(is_listing, page_without_token, first=2, times=1)),
-    ("a page that announces more", only(is_listing, page_short, first=2, times=1)),
-    ("an error inside a 200", only(is_listing, error_inside_success("InternalError"), first=2)),
-    ("half a document", only(is_listing, half_a_document, first=2)),
-    ("half an answer", only(is_listing, truncated, first=2)),
-    ("503 for ever", only(is_listing, error(503, "SlowDown"), first=2)),
-    ("access denied", only(is_listing, error(403, "AccessDenied"), first=2, times=1)),
-    ("nobody answers", only(is_listing, hang_up, first=2)),
+    ("a page is repeated", only(is_listing_of_objects, page_repeated())),
+    ("a page without a marker", only(is_listing_of_objects, page_without_token, first=2, times=1)),
+    ("a page that announces more", only(is_listing_of_objects, page_short, first=2, times=1)),
+    ("an error inside a 200", only(is_listing_of_objects, error_inside_success("InternalError"), first=2)),
+    ("half a document", only(is_listing_of_objects, half_a_document, first=2)),
+    ("half an answer", only(is_listing_of_objects, truncated, first=2)),
+    ("503 for ever", only(is_listing_of_objects, error(503, "SlowDown"), first=2)),
+    ("access denied", only(is_listing_of_objects, error(403, "AccessDenied"), first=2, times=1)),
+    ("nobody answers", only(is_listing_of_objects, hang_up, first=2)),
 ]
 HARMLESS: list[tuple[str, Fault]] = [
-    ("a page is lost", only(is_listing, page_lost, first=2, times=1)),
-    ("a page is out of order", only(is_listing, page_out_of_order, first=2, times=1)),
-    ("a 503, once", only(is_listing, error(503, "SlowDown"), first=2, times=1)),
+    ("a page is lost", only(is_listing_of_objects, page_lost, first=2, times=1)),
+    ("a page is out of order", only(is_listing_of_objects, page_out_of_order, first=2, times=1)),
+    ("a 503, once", only(is_listing_of_objects, error(503, "SlowDown"), first=2, times=1)),
     (
         "an error inside a 200, once",
-        only(is_listing, error_inside_success("InternalError"), first=2, times=1),
+        only(is_listing_of_objects, error_inside_success("InternalError"), first=2, times=1),
     ),
-    ("a connection breaks, once", only(is_listing, truncated, first=2, times=1)),
+    ("a connection breaks, once", only(is_listing_of_objects, truncated, first=2, times=1)),
 ]
 
 

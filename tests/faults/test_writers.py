@@ -11,7 +11,7 @@ from tests.faults.conftest import MakeScene
 from tests.faults.scene import OLD, Scene, outcome
 from tests.services.deployment import NO_WAIT
 from tests.services.fault_proxy import Fault
-from tests.services.s3_requests import deletes, is_copy, is_listing, names
+from tests.services.s3_requests import deletes, is_copy, is_listing_of_objects, names
 from tests.services.store_faults import at, ignores_batch_conditions, ignores_conditions, only
 
 
@@ -41,7 +41,7 @@ def test_01_an_upload_whose_row_is_late_is_left_alone(scene: Scene, moment: str)
         scene.commit(key, body)
 
     faults = {
-        "before the rows are read": [once(is_listing, commit, after=True)],
+        "before the rows are read": [once(is_listing_of_objects, commit, after=True)],
         "before the deletion": [once(deletes(gone), commit)],
         "afterwards": [],
     }

@@ -6,11 +6,17 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tests.services.scripted_store import Asked
+from xcomctl.models import RESERVED_FOLDER
 
 
 def is_listing(asked: Asked) -> bool:
     """A page of a listing."""
     return asked.query.get("list-type") == "2"
+
+
+def is_listing_of_objects(asked: Asked) -> bool:
+    """A page of a listing of objects, and not of what the tool keeps for itself, which is asked for at the same time."""
+    return is_listing(asked) and RESERVED_FOLDER not in asked.query.get("prefix", "")
 
 
 def is_batch_deletion(asked: Asked) -> bool:
