@@ -71,8 +71,8 @@ def test_a_shard_keeps_what_other_places_mention(deploy: Deploy) -> None:
     assert all(orphan not in deleted_keys(plan) for plan in plans)
 
 
-def test_a_right_that_is_missing_stops_before_anything_is_listed(deploy: Deploy) -> None:
-    """Who may not look through a place learns it at once, and no plan is made."""
+def test_a_right_that_is_missing_is_told_at_once(deploy: Deploy) -> None:
+    """Who may not look through a place learns it while the store is asked, whatever that says, and no plan is made."""
     here = deploy("postgres")
     two_runs(here)
     add_places(here.database)

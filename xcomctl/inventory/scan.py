@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from xcomctl.airflow.interface import Snapshot, Source
 from xcomctl.dialects.interface import Dialects
+from xcomctl.errors import StoreError
 from xcomctl.inventory import Inventory
 from xcomctl.inventory.shard_scan import NO_OTHERS, OtherShards, ShardScan
 from xcomctl.meanwhile import Meanwhile
@@ -120,8 +121,13 @@ def scan(
     Raises StoreError or SourceError if either side does not come whole.
     """
     database = Meanwhile(partial(_reach, source))
-    for root, batches in listings.each():
-        inventory.add_objects(root, database.over(batches))
+    try:
+        for root, batches in listings.each():
+            inventory.add_objects(root, database.over(batches))
+    except StoreError:
+        # Where both sides fail, it is the same one that is told each time.
+        database.result()
+        raise
     store, store_at = listings.store, listings.begun_at()
     database.result()
     listed_at = None
