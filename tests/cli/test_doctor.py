@@ -26,8 +26,8 @@ def test_a_set_up_is_told_to_people_and_to_programs(small: Deployment, xcomctl: 
     done = xcomctl("doctor", *small.options)
     assert (done.code, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines if not line.startswith(" ")][:-1] == ["ok"] * 24 + ["skip"]
-    assert lines[-1] == "25 checks: 24 ok, 1 skipped"
+    assert [line.split()[0] for line in lines if not line.startswith(" ")][:-1] == ["ok"] * 25 + ["skip"]
+    assert lines[-1] == "26 checks: 25 ok, 1 skipped"
 
     done = xcomctl.on_terminal("doctor", *small.options, "--store", "s3://no-such-bucket", width=80)
     assert done.code == 4
@@ -99,6 +99,7 @@ def test_what_is_suggested_can_be_used(small: Deployment, xcomctl: Command) -> N
         "List1",
         "Settings1",
         "Objects1",
+        "Above1",
     ]
 
     collector = "arn:aws:iam::111122223333:role/xcomctl"

@@ -82,7 +82,7 @@ def test_archive_tables_are_scanned_and_not_listed(airflow: AirflowDatabase, sou
     for name in [*archives, "xcom_backup", "_airflow_deleted__task_map__20261122082528"]:
         airflow.execute(f"CREATE TABLE {name} AS SELECT * FROM {airflow.table}")
     airflow.execute("CREATE TABLE _xcom_archive AS SELECT value FROM " + airflow.table)
-    airflow.execute("CREATE TABLE _airflow_deleted__xcom__1 AS SELECT id FROM dag_run")
+    airflow.execute("CREATE TABLE airflow_deleted__xcom__1 AS SELECT id FROM dag_run")
     found = _records(source)
     assert source.info().archive_tables == (*archives, "_xcom_archive")
     assert [(record["source_table"], record["archived"]) for record in found] == [

@@ -63,10 +63,14 @@ def test_a_uuid_behind_another_one_is_found() -> None:
         assert states(inventory) == {key: "live"}
 
 
-def test_a_mention_of_an_attempt_needs_its_key_as_well() -> None:
-    """The uuid of an attempt alone keeps nothing: all its XComs share it."""
+def test_a_mention_of_an_attempt_with_another_key_keeps_nothing() -> None:
+    """All XComs of an attempt share its uuid: the attempt alone keeps all of them, with a key just that one."""
     key = f"prod/etl/r1/load/ti-{ATTEMPT}/stats.json"
     with Inventory(DialectRegistry(), [ROOT]) as inventory:
         inventory.add_objects(ROOT, [objects(key)])
-        inventory.add_rows([rows(row(f"ti-{ATTEMPT}"), row(f"ti-{ATTEMPT}/other.json", key="b"))])
+        inventory.add_rows([rows(row(f"ti-{ATTEMPT}/other.json"))])
         assert states(inventory) == {key: "orphaned"}
+    with Inventory(DialectRegistry(), [ROOT]) as inventory:
+        inventory.add_objects(ROOT, [objects(key)])
+        inventory.add_rows([rows(row(f"ti-{ATTEMPT}"), row(f"ti-{ATTEMPT}/other.json", key="b"))])
+        assert states(inventory) == {key: "live"}

@@ -51,7 +51,10 @@ def kept(tmp_path: Path) -> Iterator[SnapshotFile]:
     path = keep(tmp_path / "inv.duckdb")
     with duckdb.connect(str(path)) as database:
         database.execute("DELETE FROM objects")
-        database.execute("UPDATE about SET created_at = ?, roots = ['s3://b/x']", [NOW.replace(tzinfo=None)])
+        database.execute(
+            "UPDATE about SET created_at = $now, cutoff = $now, roots = ['s3://b/x'], database = 'airflow', complete = true",
+            {"now": NOW.replace(tzinfo=None)},
+        )
         for dag, task, age, state, size, dialect, uri, expires in ENTRIES:
             database.execute(
                 "INSERT INTO entries BY NAME SELECT ? AS dag_id, 'r' AS run_id, ? AS task_id, 'k' AS key,"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from xcomctl.models import RESERVED_FOLDER, Root, outermost
+from xcomctl.state.ownership import roots_above
 
 Purpose = Literal["read-only", "gc"]
 
@@ -85,6 +86,19 @@ def _statements(
             "Action": objects,
             "Resource": [f"arn:aws:s3:::{bucket}/{prefix}*" for prefix in prefixes],
         }
+        above = sorted({one.prefix for root in roots if root.bucket == bucket for one in roots_above(root)})
+        if above:
+            # Whether another deployment owns what lies around a root, or is at work there.
+            yield {
+                "Sid": f"Above{number}",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject"],
+                "Resource": [
+                    f"arn:aws:s3:::{bucket}/{prefix}{RESERVED_FOLDER}{record}"
+                    for prefix in above
+                    for record in ("owner.json", "lock.json")
+                ],
+            }
     if keys:
         yield {"Sid": "Keys", "Effect": "Allow", "Action": list(_KEY[purpose]), "Resource": list(keys)}
 
