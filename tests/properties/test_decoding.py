@@ -274,7 +274,7 @@ def test_any_value_is_told_alike(values: list[bytes | None]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(raw_values, max_size=60))
 def test_any_of_many_values_is_told_alike(values: list[bytes | None]) -> None:
     """The same, of more values."""
@@ -289,7 +289,7 @@ def test_any_value_is_told_alike_beside_configured_layouts(values: list[bytes | 
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.lists(raw_values, max_size=25))
 def test_any_of_many_values_is_told_alike_beside_configured_layouts(values: list[bytes | None]) -> None:
     """The same, of more values."""

@@ -146,7 +146,7 @@ few, many = (
         phases=(Phase.explicit, Phase.reuse, Phase.generate),
         suppress_health_check=list(HealthCheck),
     )
-    for number in (2, 8)
+    for number in (2, 5)
 )
 
 

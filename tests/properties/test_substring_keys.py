@@ -61,7 +61,7 @@ def test_a_key_is_found_wherever_it_stands(data: st.DataObject | None, keys: lis
 
 
 @pytest.mark.slow
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(data=st.data(), keys=st.lists(KEYS, min_size=1, max_size=6, unique=True))
 def test_any_of_many_keys_is_found_wherever_it_stands(data: st.DataObject, keys: list[str]) -> None:
     """The same, of more keys."""
