@@ -30,7 +30,9 @@ def trash_actions(
     if listed_before:
         find_occupied(inventory, store)
     at = now.replace(tzinfo=None)
-    inventory.run_script("trash_actions.sql", {"purge_before": at - keep, "now": at})
+    # A store tells its time in whole seconds: what went to the trash within this one was there before, too.
+    purge_before = at - keep if keep else at + timedelta(seconds=1)
+    inventory.run_script("trash_actions.sql", {"purge_before": purge_before, "now": at})
     yield from inventory.batches("FROM trash_actions ORDER BY bucket, object_key, last_modified")
 
 
