@@ -83,10 +83,7 @@ def main(base: Path) -> None:
                 "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": "s3://aws_default@bench/theirs",
                 "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "1024",
                 "AIRFLOW_CONN_AWS_DEFAULT": connection_to(server),
-                "AWS_ACCESS_KEY_ID": server.access_key,
-                "AWS_SECRET_ACCESS_KEY": server.secret_key,
-                "AWS_DEFAULT_REGION": server.region,
-                "AWS_ENDPOINT_URL": server.endpoint_url,
+                **server.environment(),
             },
         )
         environment.migrate()

@@ -27,12 +27,7 @@ def cases(setting: Setting) -> Iterator[Case]:
     with ExitStack() as opened:
         server = opened.enter_context(SeaweedFS())
         server.create_bucket(NAME)
-        env = {
-            "AWS_ACCESS_KEY_ID": server.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.secret_key,
-            "AWS_DEFAULT_REGION": server.region,
-            "AWS_ENDPOINT_URL": server.endpoint_url,
-        }
+        env = server.environment()
         urls = [opened.enter_context(filled(_DAGS, runs)) for _ in range(2)]
         store = f"s3://{NAME}/{PREFIX}"
         yield Case(

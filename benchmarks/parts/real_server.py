@@ -21,12 +21,7 @@ def cases(setting: Setting) -> Iterator[Case]:
     sizes = even(setting.scaled(_OBJECTS, 1000))
     with SeaweedFS() as server:
         server.create_bucket(NAME)
-        env = {
-            "AWS_ACCESS_KEY_ID": server.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.secret_key,
-            "AWS_DEFAULT_REGION": server.region,
-            "AWS_ENDPOINT_URL": server.endpoint_url,
-        }
+        env = server.environment()
         _fill(setting, env, [key for key, _ in airflow_keys(sizes)])
         yield Case(
             f"list {sum(sizes):,} objects on SeaweedFS",
